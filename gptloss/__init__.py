@@ -1,0 +1,34 @@
+"""gptloss: how a language model turns text into one number, the loss.
+
+    from gptloss import load_model, score
+    batch = score(load_model("gpt2-untrained"), "every effort moves you")
+    batch.target_probas, batch.loss, batch.perplexity
+
+Each name is imported when it is first used, so `import gptloss` is quick and loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gptloss.errors import GptlossError
+    from gptloss.models import load_model
+    from gptloss.scoring import ScoredBatch, score
+    from gptloss.tokens import Token
+
+__version__ = "0.1.0"
+__all__ = ["GptlossError", "ScoredBatch", "Token", "load_model", "score"]
+
+_HOME = {
+    "GptlossError": "gptloss.errors",
+    "ScoredBatch": "gptloss.scoring",
+    "Token": "gptloss.tokens",
+    "load_model": "gptloss.models",
+    "score": "gptloss.scoring",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gptloss' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,5 @@
+"""python -m gptloss"""
+
+from gptloss.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,155 @@
+"""The command line: `gptloss loss`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gptloss.errors import GptlossError
+from gptloss.models import DEFAULT_MODEL, load_model
+from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.tokens import Token
+
+if TYPE_CHECKING:
+    from gptloss.scoring import ScoredBatch
+
+
+class _Parser(argparse.ArgumentParser):
+    """One sentence on standard error, and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, or 2 after a mistake of the user's."""
+    options = _parser().parse_args(argv)
+    try:
+        print(options.run(options))
+    except GptlossError as error:
+        print(f"gptloss: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, `head` for one, has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="gptloss", description="The cross-entropy loss of a language model, step by step.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    loss = commands.add_parser("loss", help="the loss of input and target texts, token by token")
+    loss.add_argument("--input", action="append", required=True, metavar="TEXT", help="a row; may be repeated")
+    loss.add_argument(
+        "--target",
+        action="append",
+        metavar="TEXT",
+        help="the row's target, one for each input; without any, inputs are shifted by one token",
+    )
+    loss.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="default: %(default)s")
+    loss.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
+    loss.set_defaults(run=_loss)
+    return parser
+
+
+def _loss(options: argparse.Namespace) -> str:
+    model = load_model(options.model)
+    from gptloss.scoring import score
+
+    batch = score(model, options.input, options.target)
+    return json.dumps(loss_as_json(batch), ensure_ascii=False) if options.json else loss_as_text(batch)
+
+
+def loss_as_json(batch: "ScoredBatch") -> dict[str, Any]:
+    """The ladder as plain data, at full precision; logs and entropies in nats."""
+    from gptloss.measures import uniform_loss
+
+    info = batch.model.info
+    return {
+        "model": {
+            "name": info.name,
+            "vocab_size": info.vocab_size,
+            "context_length": info.context_length,
+            "parameters": info.parameters,
+        },
+        "rows": _rows_as_json(batch),
+        "count": len(batch),
+        "avg_log_proba": batch.avg_log_proba,
+        "loss": batch.loss,
+        "perplexity": batch.perplexity,
+        "cross_entropy": batch.cross_entropy,
+        "uniform_loss": uniform_loss(info.vocab_size),
+    }
+
+
+def _rows_as_json(batch: "ScoredBatch") -> list[dict[str, Any]]:
+    rows, start = [], 0
+    for row in batch.rows:
+        part = slice(start, start := start + len(row.targets))
+        rows.append(
+            {
+                "input": _tokens_as_json(row.inputs),
+                "target": _tokens_as_json(row.targets),
+                "argmax": _tokens_as_json(batch.argmax[part]),
+                "logits": batch.logits[part].tolist(),
+                "probas": batch.log_probas[part].double().exp().tolist(),
+                "log_probas": batch.log_probas[part].tolist(),
+                "ranks": batch.ranks[part].tolist(),
+                "entropies": batch.entropies[part].tolist(),
+            }
+        )
+    return rows
+
+
+def _tokens_as_json(tokens: Sequence[Token]) -> list[dict[str, Any]]:
+    return [{"id": token.id, "text": token.text} for token in tokens]
+
+
+def loss_as_text(batch: "ScoredBatch") -> str:
+    """The ladder as a table to read: a line for each p_ij, then the mean, the loss and the perplexity."""
+    from gptloss.measures import uniform_loss
+
+    info = batch.model.info
+    head = ("p", "input", "target", "id", "logit", "rank", "probability", "odds", "ln p")
+    lines = [
+        (
+            f"p{i}{j}" if j < 10 else f"p{i},{j}",
+            given.label,
+            target.label,
+            str(target.id),
+            f"{logit:+.4f}",
+            f"{rank:,}",
+            proba_text(log_proba),
+            odds_text(log_proba),
+            f"{log_proba:.4f}",
+        )
+        for (i, j), given, target, logit, rank, log_proba in zip(
+            batch.positions,
+            batch.inputs,
+            batch.targets,
+            batch.logits.tolist(),
+            batch.ranks.tolist(),
+            batch.log_probas.tolist(),
+            strict=True,
+        )
+    ]
+    totals = [
+        ("avg_log_proba", f"{batch.avg_log_proba:.4f}", f"the mean of {len(batch)} logs"),
+        ("loss", f"{batch.loss:.4f}", "minus the mean, nats per token"),
+        ("perplexity", perplexity_text(batch.loss), "e^loss"),
+        ("cross_entropy", f"{batch.cross_entropy:.4f}", "torch.nn.functional.cross_entropy, to compare"),
+        ("uniform_loss", f"{uniform_loss(info.vocab_size):.4f}", f"ln {info.vocab_size:,}, a blind guess"),
+    ]
+    title = f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"
+    return "\n".join([title, "", *_aligned([head, *lines], left={0, 1, 2}), "", *_aligned(totals, left={0, 2})])
+
+
+def _aligned(lines: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if k in left else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]

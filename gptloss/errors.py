@@ -1,0 +1,20 @@
+"""Errors written for the person who can mend them: what is wrong, the value, the way out."""
+
+
+class GptlossError(Exception):
+    """A mistake that the reader of its one sentence can mend."""
+
+
+class UnequalLengthsError(GptlossError):
+    """An input and its target do not have the same number of tokens."""
+
+
+class TooLongError(GptlossError):
+    """A row has more tokens than the model can read at once.
+
+    `limit` is the number of input tokens that fit.
+    """
+
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit

@@ -1,0 +1,126 @@
+"""The GPT-2 architecture (Radford et al. 2019), built in the order of *Build a Large Language Model (From Scratch)*.
+
+The order of construction matters: with PyTorch's default initialisation each module draws its weights from
+the random generator as it is made, so the same order and the same seed give the book's weights bit for bit.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gptloss.models.base import ModelInfo
+from gptloss.tokens import GPT2Tokenizer, gpt2_tokenizer
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """Sizes of a GPT-2. The defaults are the book's 124M model at a context of 256."""
+
+    vocab_size: int = 50257
+    context_length: int = 256
+    emb_dim: int = 768
+    n_heads: int = 12
+    n_layers: int = 12
+    drop_rate: float = 0.1
+    qkv_bias: bool = False
+
+
+class MultiHeadAttention(nn.Module):
+    """Causal self-attention: every token looks at itself and at what came before."""
+
+    def __init__(self, cfg: GPTConfig) -> None:
+        super().__init__()
+        self.n_heads = cfg.n_heads
+        self.drop_rate = cfg.drop_rate
+        self.W_query = nn.Linear(cfg.emb_dim, cfg.emb_dim, bias=cfg.qkv_bias)
+        self.W_key = nn.Linear(cfg.emb_dim, cfg.emb_dim, bias=cfg.qkv_bias)
+        self.W_value = nn.Linear(cfg.emb_dim, cfg.emb_dim, bias=cfg.qkv_bias)
+        self.out_proj = nn.Linear(cfg.emb_dim, cfg.emb_dim)
+
+    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        query, key, value = (self._heads(layer(x)) for layer in (self.W_query, self.W_key, self.W_value))
+        dropout = self.drop_rate if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b h t k"]:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then a feed-forward net, each on a normalised copy that is added back."""
+
+    def __init__(self, cfg: GPTConfig) -> None:
+        super().__init__()
+        self.att = MultiHeadAttention(cfg)
+        self.ff = nn.Sequential(
+            nn.Linear(cfg.emb_dim, 4 * cfg.emb_dim),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(4 * cfg.emb_dim, cfg.emb_dim),
+        )
+        self.norm1 = nn.LayerNorm(cfg.emb_dim)
+        self.norm2 = nn.LayerNorm(cfg.emb_dim)
+        self.drop_shortcut = nn.Dropout(cfg.drop_rate)
+
+    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        x = x + self.drop_shortcut(self.att(self.norm1(x)))
+        return x + self.drop_shortcut(self.ff(self.norm2(x)))
+
+
+class GPTModel(nn.Module):
+    """Token ids to logits. `torch.manual_seed(123); GPTModel(GPTConfig())` has the book's weights."""
+
+    def __init__(self, cfg: GPTConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.tok_emb = nn.Embedding(cfg.vocab_size, cfg.emb_dim)
+        self.pos_emb = nn.Embedding(cfg.context_length, cfg.emb_dim)
+        self.drop_emb = nn.Dropout(cfg.drop_rate)
+        self.trf_blocks = nn.Sequential(*(TransformerBlock(cfg) for _ in range(cfg.n_layers)))
+        self.final_norm = nn.LayerNorm(cfg.emb_dim)
+        self.out_head = nn.Linear(cfg.emb_dim, cfg.vocab_size, bias=False)
+
+    def forward(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t v"]:
+        return self.out_head(self.hidden(ids))
+
+    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        """Final hidden states, one step before the logits."""
+        positions = torch.arange(ids.shape[1], device=ids.device)
+        x = self.drop_emb(self.tok_emb(ids) + self.pos_emb(positions))
+        return self.final_norm(self.trf_blocks(x))
+
+
+class GPT2:
+    """A `GPTModel` as a `LanguageModel`: in evaluation mode, its weights frozen, with GPT-2's tokenizer."""
+
+    def __init__(self, network: GPTModel, name: str) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.info = ModelInfo(
+            name=name,
+            vocab_size=network.cfg.vocab_size,
+            context_length=network.cfg.context_length,
+            parameters=sum(weights.numel() for weights in network.parameters()),
+        )
+
+    @property
+    def tokenizer(self) -> GPT2Tokenizer:
+        return gpt2_tokenizer()
+
+    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        return self.network.hidden(ids)
+
+    def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        return self.network.out_head(hidden)
+
+
+def untrained(cfg: GPTConfig = GPTConfig(), seed: int = 123) -> GPTModel:
+    """A GPT-2 with random weights, the same for the same seed.
+
+    The caller's random state is as it was afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return GPTModel(cfg)

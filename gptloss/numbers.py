@@ -1,0 +1,45 @@
+"""Numbers for the eye: enough digits to check against the book, and no probability shown as 0."""
+
+import math
+
+
+def proba_text(log_proba: float) -> str:
+    """A probability from its natural log: `0.7725`, `7.45e-05`, `4.76e-400`, `1 - 2.1e-06`; never `0`.
+
+    Takes the log because the probability itself may be below what a float can hold.
+    """
+    if log_proba > math.log(0.99995):
+        rest = -math.expm1(log_proba)
+        return f"1 - {rest:.2g}" if rest > 0 else "1.0000"
+    if log_proba >= math.log(0.001):
+        return f"{math.exp(log_proba):.4f}"
+    return power_text(log_proba)
+
+
+def power_text(log_value: float) -> str:
+    """A positive number from its natural log, as `d.dde-dd`, at any size."""
+    exponent, digits = _split(log_value)
+    return f"{digits:.2f}e{exponent:+03d}"
+
+
+def _split(log_value: float) -> tuple[int, float]:
+    log10 = log_value / math.log(10)
+    exponent = math.floor(log10)
+    digits = 10 ** (log10 - exponent)
+    return (exponent + 1, 1.0) if digits >= 9.995 else (exponent, digits)
+
+
+def odds_text(log_proba: float) -> str:
+    """`1 in 13,416`: how many equally likely choices would give this probability."""
+    if -log_proba < math.log(10):
+        return f"1 in {math.exp(-log_proba):.2f}"
+    if -log_proba < math.log(1e12):
+        return f"1 in {math.exp(-log_proba):,.0f}"
+    return f"1 in {power_text(-log_proba)}"
+
+
+def perplexity_text(loss: float) -> str:
+    """e^loss (loss in nats): `48,725.8`, `1.2946`, `3.08e+400`."""
+    if loss < math.log(100):
+        return f"{math.exp(loss):.4f}"
+    return f"{math.exp(loss):,.1f}" if loss < math.log(1e9) else power_text(loss)

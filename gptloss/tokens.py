@@ -1,0 +1,119 @@
+"""Text to tokens and back. A token is an id and the bytes it stands for, never a `str`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import tiktoken
+from tiktoken.load import load_tiktoken_bpe
+
+from gptloss.errors import GptlossError
+
+GPT2_FILE = Path(__file__).parent / "data" / "gpt2.tiktoken"
+GPT2_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
+END_OF_TEXT = "<|endoftext|>"
+# How GPT-2 cuts text before merging: contractions, letters, digits, the rest, blanks (Radford et al. 2019).
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+
+_MARKS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One entry of a vocabulary: its id and its bytes."""
+
+    id: int
+    raw: bytes
+
+    @property
+    def text(self) -> str:
+        """The bytes as UTF-8; bytes that are no character become U+FFFD. Lossy: for exact work use `raw`."""
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def label(self) -> str:
+        """The token for the eye: `·` a space, `↵` a newline, `<F0 9F>` bytes that are no whole character."""
+        try:
+            text = self.raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return f"<{self.raw.hex(' ').upper()}>"
+        return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character in _MARKS:
+        return _MARKS[character]
+    return character if character.isprintable() else f"<U+{ord(character):04X}>"
+
+
+def text_of(tokens: Iterable[Token]) -> str:
+    """The text that the tokens spell; half a character becomes U+FFFD."""
+    return b"".join(token.raw for token in tokens).decode("utf-8", "replace")
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What gptloss asks of a tokenizer."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of entries V; ids run from 0 to V - 1."""
+
+    def encode(self, text: str) -> tuple[Token, ...]:
+        """The tokens of a text, whose bytes join to exactly the text's UTF-8."""
+
+    def token(self, id: int) -> Token:
+        """The token with this id. Raises `GptlossError` for an id outside the vocabulary."""
+
+
+class GPT2Tokenizer:
+    """GPT-2's byte-pair encoding, offline, from the vocabulary that ships with gptloss.
+
+    `<|endoftext|>` in a text is plain text (seven tokens) unless `special=True` asks for token 50256.
+    Raises `GptlossError` if the vocabulary file is missing or damaged.
+    """
+
+    def __init__(self, path: Path = GPT2_FILE) -> None:
+        try:
+            ranks = load_tiktoken_bpe(str(path), GPT2_SHA256)
+        except (OSError, ValueError) as error:
+            raise GptlossError(
+                f"The vocabulary {path.name} is missing or damaged ({error}); install gptloss again."
+            ) from error
+        self._bpe = tiktoken.Encoding(
+            "gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={END_OF_TEXT: 50256}
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        return self._bpe.n_vocab
+
+    def encode(self, text: str, *, special: bool = False) -> tuple[Token, ...]:
+        """The tokens of `text`. Raises `GptlossError` for half a surrogate pair, which no UTF-8 can hold."""
+        check_unicode(text)
+        ids = self._bpe.encode(text, allowed_special="all") if special else self._bpe.encode_ordinary(text)
+        return tuple(map(self.token, ids))
+
+    def token(self, id: int) -> Token:
+        if not 0 <= id < self.vocab_size:
+            raise GptlossError(f"There is no token {id}; ids run from 0 to {self.vocab_size - 1:,}.")
+        return Token(id, self._bpe.decode_single_token_bytes(id))
+
+
+@cache
+def gpt2_tokenizer() -> GPT2Tokenizer:
+    """The one GPT-2 tokenizer of this process (it takes 0.1 s to make)."""
+    return GPT2Tokenizer()
+
+
+def check_unicode(text: str) -> None:
+    """Raise `GptlossError` if `text` holds a lone surrogate (half a character, or bytes that were not UTF-8)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise GptlossError(
+            f"Character {error.start + 1} of the text, U+{ord(text[error.start]):04X}, is half a character;"
+            " remove it or type the whole one."
+        ) from error
