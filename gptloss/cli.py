@@ -107,13 +107,14 @@ def _tokens_as_json(tokens: Sequence[Token]) -> list[dict[str, Any]]:
 
 def loss_as_text(batch: "ScoredBatch") -> str:
     """The ladder as a table to read: a line for each p_ij, then the mean, the loss and the perplexity."""
+    from gptloss.ladder import position_name
     from gptloss.measures import uniform_loss
 
     info = batch.model.info
     head = ("p", "input", "target", "id", "logit", "rank", "probability", "odds", "ln p")
     lines = [
         (
-            f"p{i}{j}" if j < 10 else f"p{i},{j}",
+            position_name(i, j),
             given.label,
             target.label,
             str(target.id),

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gptloss.errors import GptlossError
+
 
 def target_log_probas(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """ln p of each target: its logit minus logsumexp of the row, in nats.
@@ -36,8 +38,14 @@ def entropies(logits: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:
 
 
 def perplexity(loss: float) -> float:
-    """e^loss: the number of equally likely tokens that would cost the same. `inf` past float64's e^709."""
-    return math.exp(loss) if loss < 709 else math.inf
+    """e^loss: the number of equally likely tokens that would cost the same. `loss` in nats per token.
+
+    Raises `GptlossError` past e^709, which no float64 holds.
+    """
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        raise GptlossError(f"e^{loss:.1f} is larger than a float64 can hold; use the loss itself.") from None
 
 
 def uniform_loss(vocab_size: int) -> float:

@@ -3,30 +3,28 @@
 import math
 
 
-def proba_text(log_proba: float) -> str:
+def proba_text(log_proba: float, digits: int = 2) -> str:
     """A probability from its natural log: `0.7725`, `7.45e-05`, `4.76e-400`, `1 - 2.1e-06`; never `0`.
 
-    Takes the log because the probability itself may be below what a float can hold.
+    `digits` after the point where there is a power of ten. Takes the log because the probability itself may
+    be below what a float can hold.
     """
     if log_proba > math.log(0.99995):
         rest = -math.expm1(log_proba)
         return f"1 - {rest:.2g}" if rest > 0 else "1.0000"
     if log_proba >= math.log(0.001):
         return f"{math.exp(log_proba):.4f}"
-    return power_text(log_proba)
+    return power_text(log_proba, digits)
 
 
-def power_text(log_value: float) -> str:
+def power_text(log_value: float, digits: int = 2) -> str:
     """A positive number from its natural log, as `d.dde-dd`, at any size."""
-    exponent, digits = _split(log_value)
-    return f"{digits:.2f}e{exponent:+03d}"
-
-
-def _split(log_value: float) -> tuple[int, float]:
     log10 = log_value / math.log(10)
     exponent = math.floor(log10)
-    digits = 10 ** (log10 - exponent)
-    return (exponent + 1, 1.0) if digits >= 9.995 else (exponent, digits)
+    mantissa = f"{10 ** (log10 - exponent):.{digits}f}"
+    if mantissa.startswith("10"):  # 9.999 rounded up
+        mantissa, exponent = f"{1:.{digits}f}", exponent + 1
+    return f"{mantissa}e{exponent:+03d}"
 
 
 def odds_text(log_proba: float) -> str:

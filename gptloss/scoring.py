@@ -4,10 +4,11 @@ Position (i, j) predicts target (i, j): after reading the row's input tokens 1 t
 is asked for target token j. Both count from 1, as in the book's p_ij.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -252,14 +253,14 @@ def _run(model: LanguageModel, rows: Sequence[Row]) -> list[Float[Tensor, "t d"]
     return [state[: len(row.inputs)] for row, state in zip(rows, model.hidden(padded), strict=True)]
 
 
-def _ids(tokens: "Iterator[Token] | Sequence[Token]") -> Int[Tensor, " n"]:
+def _ids(tokens: Iterable[Token]) -> Int[Tensor, " n"]:
     return torch.tensor([token.id for token in tokens])
 
 
 def _as_rows(rows: TextOrIds | Sequence[TextOrIds]) -> list[TextOrIds]:
     """One row or several, as several."""
     single = isinstance(rows, str) or (len(rows) > 0 and isinstance(rows[0], int))
-    return [rows] if single else list(rows)  # type: ignore[list-item]
+    return [cast(TextOrIds, rows)] if single else list(cast(Sequence[TextOrIds], rows))
 
 
 def _tokens(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, ...]:

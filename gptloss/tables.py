@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from gptloss.ladder import position_name
 from gptloss.numbers import odds_text
 from gptloss.scoring import Prediction, ScoredBatch
 
@@ -11,7 +12,7 @@ def ladder_table(batch: ScoredBatch) -> pd.DataFrame:
     log_probas = batch.log_probas.double()
     return pd.DataFrame(
         {
-            "p": [f"p{i}{j}" if j < 10 else f"p{i},{j}" for i, j in batch.positions],
+            "p": [position_name(i, j) for i, j in batch.positions],
             "input": [token.label for token in batch.inputs],
             "input_id": [token.id for token in batch.inputs],
             "target": [token.label for token in batch.targets],

@@ -1,22 +1,26 @@
-"""What gptloss asks of a language model."""
+"""What gptloss asks of a language model. Loads no torch: a list of models costs nothing."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
-from jaxtyping import Float, Int
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gptloss.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What there is to say about a model.
+    """What there is to say about a model without loading it.
 
-    `context_length` is the number of tokens it can read at once, `parameters` the number of its weights.
+    `context_length` is the number of tokens it can read at once, `parameters` the number of its weights;
+    `weights` says where the weights come from, in a few words.
     """
 
     name: str
+    title: str
+    weights: str
     vocab_size: int
     context_length: int
     parameters: int
@@ -33,14 +37,14 @@ class LanguageModel(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """Name, sizes."""
+        """Name and sizes."""
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer whose ids the model reads."""
 
-    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+    def hidden(self, ids: 'Int[Tensor, "b t"]') -> 'Float[Tensor, "b t d"]':
         """Final hidden states; t is at most `info.context_length`."""
 
-    def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+    def head(self, hidden: 'Float[Tensor, "n d"]') -> 'Float[Tensor, "n v"]':
         """Logits over the vocabulary."""

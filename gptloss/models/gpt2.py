@@ -47,7 +47,7 @@ class MultiHeadAttention(nn.Module):
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b h t k"]:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
 
 
 class TransformerBlock(nn.Module):
@@ -96,14 +96,9 @@ class GPTModel(nn.Module):
 class GPT2:
     """A `GPTModel` as a `LanguageModel`: in evaluation mode, its weights frozen, with GPT-2's tokenizer."""
 
-    def __init__(self, network: GPTModel, name: str) -> None:
+    def __init__(self, info: ModelInfo, network: GPTModel) -> None:
+        self.info = info
         self.network = network.eval().requires_grad_(False)
-        self.info = ModelInfo(
-            name=name,
-            vocab_size=network.cfg.vocab_size,
-            context_length=network.cfg.context_length,
-            parameters=sum(weights.numel() for weights in network.parameters()),
-        )
 
     @property
     def tokenizer(self) -> GPT2Tokenizer:

@@ -1,0 +1,34 @@
+"""Loss, step by step: how do six probabilities become 10.7940 and 48,725?"""
+
+import streamlit as st
+
+from views import shell
+from views.editor import editor, row_errors
+
+settings = shell.begin(
+    "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
+)
+
+left, right = st.columns([11, 10], gap="medium")
+with left:
+    editor(settings)
+below = st.container()
+
+with right.skeleton(height=120), below.skeleton(height=560), st.spinner("Making the model and scoring the text …"):
+    from views.cache import reading
+    from views.headline import headline
+    from views.inside import look_inside
+
+    result = reading(settings.model, settings.inputs, settings.targets)
+
+if result.batch and settings.at not in result.batch.positions:
+    i, j = result.batch.positions[0]
+    shell.correct(f"There is no p{settings.at[0]}{settings.at[1]} in this text; p{i}{j} is shown.", at=(i, j))
+
+with left:
+    row_errors(result.errors, settings)
+with right:
+    headline(result.batch, settings)
+with below:
+    look_inside()
+shell.write_link()

@@ -1,0 +1,184 @@
+"""The charts of "Loss, step by step": one position's distribution, and what each token adds to the loss."""
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gptloss.charts.theme import FAINT, GUESS, MODEL, MONO, TARGET, figure, plain, quiet_axis
+from gptloss.ladder import Units, in_units, position_name
+from gptloss.numbers import proba_text
+from gptloss.scoring import ScoredBatch
+from gptloss.tokens import text_of
+
+# 50,257 points would be 559 kB; a line through 200 of them looks the same.
+CURVE_POINTS = 200
+# More bars than this have no room for a label each.
+LABELLED_BARS = 24
+
+
+def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
+    """What the model expected at (i, j): its k likeliest tokens, and the target in its place among them."""
+    at = batch.index(i, j)
+    target, rank = batch.targets[at], int(batch.ranks[at])
+    rows = [(p.token, p.log_proba, proba_text(p.log_proba)) for p in batch.top(i, j, k)]
+    hidden = 0
+    if target not in [token for token, _, _ in rows]:
+        hidden = rank - 1 - k
+        rows.append(
+            (target, batch.log_probas[at].item(), f"{proba_text(batch.log_probas[at].item())} · rank {rank:,}")
+        )
+    # Places from the top, with one left empty for the tokens between.
+    places = [float(place) for place in range(len(rows))]
+    if hidden > 0:
+        places[-1] += 0.8
+    ours = [token == target for token, _, _ in rows]
+    probas = [np.exp(log_proba) for _, log_proba, _ in rows]
+    chart = figure(f"<b>{_name(i, j)} after {_read_so_far(batch, i, j)}</b> · what the model expected", height=360)
+    chart.add_bar(
+        orientation="h",
+        x=probas,
+        y=places,
+        width=0.72,
+        marker_color=[TARGET if own else MODEL for own in ours],
+        text=[f"<b>{text}</b>" if own else text for (_, _, text), own in zip(rows, ours, strict=True)],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[[plain(token.label), token.id, proba_text(log_proba, 4)] for token, log_proba, _ in rows],
+        hovertemplate="%{customdata[0]}<br>id %{customdata[1]}<br>p = %{customdata[2]}<extra></extra>",
+    )
+    if hidden > 0:
+        chart.add_annotation(x=0, y=places[-1] - 0.9, text=f"… {hidden:,} more", showarrow=False, xanchor="left")
+    labels = [
+        f"<b>{plain(token.label)}</b>" if own else plain(token.label)
+        for (token, _, _), own in zip(rows, ours, strict=True)
+    ]
+    chart.update_yaxes(
+        quiet_axis("", tickvals=places, ticktext=labels, tickfont={"family": MONO}, ticks=""),
+        range=[places[-1] + 0.6, -0.6],
+    )
+    chart.update_xaxes(quiet_axis("probability", showticklabels=False, ticks=""), range=[0, max(probas) * 1.45])
+    return chart
+
+
+def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
+    """All V probabilities at (i, j) from most to least likely, on log axes, with the target and 1/V."""
+    at = batch.index(i, j)
+    v = batch.model.info.vocab_size
+    ranks, log_probas, total = rank_curve(batch.target_logits_at(i, j))
+    target, rank, log_proba = batch.targets[at], int(batch.ranks[at]), batch.log_probas[at].item()
+    chart = figure(f"<b>All {v:,} probabilities</b> · they sum to {total:.4f}", height=360)
+    chart.add_scatter(
+        x=ranks,
+        y=np.exp(log_probas),
+        mode="lines",
+        line={"color": MODEL, "width": 3},
+        customdata=[proba_text(value) for value in log_probas],
+        hovertemplate="rank %{x:,}<br>p = %{customdata}<extra></extra>",
+    )
+    chart.add_hline(y=1 / v, line={"color": GUESS, "dash": "dash", "width": 1.5})
+    chart.add_annotation(
+        x=0,
+        y=np.log10(1 / v),
+        text=f"uniform guess 1/V = {1 / v:.2e}",
+        showarrow=False,
+        xanchor="left",
+        yanchor="bottom",
+    )
+    chart.add_scatter(
+        x=[rank],
+        y=[np.exp(log_proba)],
+        mode="markers",
+        marker={"color": TARGET, "size": 14},
+        hovertemplate=f"target {plain(target.label)}<br>rank {rank:,}<br>p = {proba_text(log_proba)}<extra></extra>",
+    )
+    chart.add_annotation(
+        x=np.log10(rank),
+        y=log_proba / np.log(10),
+        text=f"<b>{plain(target.label)}</b> {proba_text(log_proba)}, rank {rank:,}",
+        showarrow=False,
+        xanchor="right" if rank > v**0.45 else "left",
+        yanchor="bottom" if log_proba > -np.log(v) else "top",
+        yshift=10 if log_proba > -np.log(v) else -10,
+    )
+    chart.update_xaxes(quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d"))
+    chart.update_yaxes(quiet_axis("probability", type="log", exponentformat="e", nticks=6))
+    return chart
+
+
+def rank_curve(logits: Float[Tensor, " v"], points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray, float]:
+    """(ranks, ln p at those ranks, sum of all V probabilities), at ranks evenly spaced in their logarithm."""
+    log_probas = logits.double().log_softmax(-1)
+    ordered = np.sort(log_probas.numpy())[::-1]
+    ranks = np.unique(np.geomspace(1, len(ordered), points).round().astype(int))
+    return ranks, ordered[ranks - 1], float(torch.softmax(logits, -1).double().sum())
+
+
+def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
+    """The log of each target's probability as a bar, the mean as a line, each bar's share of the loss above it.
+
+    (i, j) stands out.
+    """
+    chosen = batch.index(i, j)
+    logs = [in_units(value, units) for value in batch.log_probas.tolist()]
+    mean = in_units(batch.avg_log_proba, units)
+    total = sum(logs)
+    shares = [value / total if total else 0.0 for value in logs]
+    symbol = "ln" if units == "nats" else "log<sub>2</sub>"
+    few = len(logs) <= LABELLED_BARS
+    chart = figure(
+        f"<b>Every log counts the same</b> · mean {mean:.4f}, loss {-mean:.4f} {units} per token", height=330
+    )
+    chart.add_bar(
+        x=list(range(len(logs))),
+        y=logs,
+        marker_color=TARGET,
+        marker_opacity=[1.0 if k == chosen else 0.45 for k in range(len(logs))],
+        text=[f"{share:.1%}" for share in shares] if few else None,
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        customdata=[
+            [position_name(*position), plain(token.label), f"{share:.2%}"]
+            for position, token, share in zip(batch.positions, batch.targets, shares, strict=True)
+        ],
+        hovertemplate=f"%{{customdata[0]}} %{{customdata[1]}}<br>{symbol} p = %{{y:.4f}} {units}"
+        "<br>%{customdata[2]} of the loss<extra></extra>",
+    )
+    chart.add_hline(y=mean, line={"color": MODEL, "width": 2})
+    chart.add_annotation(
+        x=1,
+        xref="paper",
+        y=mean,
+        text=f"mean {mean:.4f}",
+        showarrow=False,
+        xanchor="left",
+        xshift=6,
+    )
+    ticks = [
+        f"{_name(*position)}<br>{plain(token.label, 12)}"
+        for position, token in zip(batch.positions, batch.targets, strict=True)
+    ]
+    chart.update_xaxes(
+        quiet_axis(
+            "target token, with its share of the loss" if few else "target token",
+            tickvals=list(range(len(logs))) if few else None,
+            ticktext=ticks if few else None,
+            ticks="",
+            showticklabels=few,
+        )
+    )
+    chart.update_yaxes(quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT))
+    chart.update_layout(margin_r=130)
+    return chart
+
+
+def _name(i: int, j: int) -> str:
+    return f"p<sub>{position_name(i, j)[1:]}</sub>"
+
+
+def _read_so_far(batch: ScoredBatch, i: int, j: int) -> str:
+    row = next(row for row in batch.rows if row.number == i)
+    text = text_of(row.inputs[:j])
+    return f"“{plain(text if len(text) <= 28 else '…' + text[-27:], 40)}”"

@@ -1,0 +1,54 @@
+"""What all charts share: the two accents, text that is never markup, quiet axes.
+
+The colours stand out on white and on near-black alike (contrast of at least 3), and all text takes the page's
+own colour, so a figure need not know whether the page is light or dark.
+"""
+
+import html
+
+import plotly.graph_objects as go
+
+MODEL = "#2f80d8"
+TARGET = "#d9591c"
+GUESS = "#8491a5"
+FAINT = "rgba(132, 145, 165, 0.35)"
+MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+TEXT_SIZE = 14
+
+# Zooming and dragging get in the way of reading; the picture can still be saved.
+CONFIG = {"displaylogo": False, "scrollZoom": False, "modeBarButtons": [["toImage"]]}
+
+
+def plain(text: str, limit: int = 24) -> str:
+    """Text for a Plotly label: its `<b>` and `$x$` shown as typed, and shortened in the middle past `limit`."""
+    if len(text) > limit:
+        text = f"{text[: limit - 6]}…{text[-5:]}"
+    return html.escape(text).replace("$", "&#36;")
+
+
+def figure(title: str, height: int) -> go.Figure:
+    """An empty figure in the house style. `title` is Plotly markup: pass what is not ours through `plain`."""
+    return go.Figure(
+        layout={
+            "title": {"text": title, "x": 0, "xref": "container", "font": {"size": 17}, "pad": {"l": 4}},
+            "height": height,
+            "margin": {"l": 8, "r": 16, "t": 56, "b": 8},
+            "font": {"size": TEXT_SIZE},
+            "showlegend": False,
+            "dragmode": False,
+            "bargap": 0.25,
+            "hoverlabel": {"font": {"family": MONO}},
+        }
+    )
+
+
+def quiet_axis(title: str, **more: object) -> dict[str, object]:
+    """An axis with a title, ticks and nothing else."""
+    return {
+        "title": {"text": title, "font": {"size": TEXT_SIZE}},
+        "showgrid": False,
+        "zeroline": False,
+        "automargin": True,
+        "fixedrange": True,
+        **more,
+    }

@@ -1,0 +1,1 @@
+"""The Streamlit side: settings, the page frame, caches, components."""

@@ -1,0 +1,103 @@
+"""The ladder table: a column for each p_ij, a row for each step. Click or arrow keys choose a column."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from gptloss.charts.loss import rank_curve
+from gptloss.ladder import Units, in_units, position_name, shapes
+from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.scoring import ScoredBatch
+
+HERE = Path(__file__).parent
+# More columns than this are shown a page at a time.
+COLUMNS = 96
+CURVE_POINTS = 24
+# The hand-made ladder and F.cross_entropy are the same number to float32's last digits.
+TOLERANCE = 1e-5
+
+_mount = st.components.v2.component(
+    "gptloss_ladder_table",
+    html="<div class='ladder'></div>\n",
+    css=(HERE / "ladder_table.css").read_text("utf-8"),
+    js=(HERE / "ladder_table.js").read_text("utf-8"),
+)
+
+
+def ladder_table(data: dict[str, Any], at: int, key: str, on_choose: Callable[[], None]) -> None:
+    """Draw the ladder with column `at` chosen. In `on_choose`, `chosen(key, batch)` is the visitor's choice."""
+    _mount(data={**data, "at": at}, key=key, on_chosen_change=on_choose)
+
+
+def chosen(key: str, batch: ScoredBatch) -> tuple[int, int]:
+    """(i, j) of the column the visitor chose; whatever the browser sends, a position of the batch."""
+    try:
+        index = int(st.session_state[key].chosen)
+    except (TypeError, ValueError):
+        index = 0
+    return batch.positions[min(max(index, 0), len(batch) - 1)]
+
+
+def first_column(k: int) -> int:
+    """The first of the columns that are shown together with column k."""
+    return k // COLUMNS * COLUMNS
+
+
+def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
+    """Everything the table shows from column `start` on, as text for the eye and shapes of small pictures."""
+    shown = range(start, min(start + COLUMNS, len(batch)))
+    v = batch.model.info.vocab_size
+    by_row, flat = shapes(batch)
+    loss, again = batch.loss, batch.cross_entropy
+    return {
+        "count": len(batch),
+        "columns": _columns(batch, shown, units),
+        "log": "ln p" if units == "nats" else "log₂ p",
+        "notes": {
+            "logit": f"shape {by_row}" if len(by_row) < 24 else f"shape {flat}",
+            "proba": f"guess: 1 in {v:,}",
+            "log": units,
+        },
+        "rows": [len(row.targets) for row in batch.rows],
+        "shapes": [by_row if len(by_row) < 60 else f"{len(batch.rows)} rows", flat],
+        "mean": f"{in_units(batch.avg_log_proba, units):.4f}",
+        "loss": f"{in_units(loss, units):.4f}",
+        "power": ["e" if units == "nats" else "2", f"{in_units(loss, units):.4f}", perplexity_text(loss)],
+        "agrees": abs(loss - again) <= TOLERANCE,
+        "both": [f"{loss:.7f}", f"{again:.7f}"],
+    }
+
+
+def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, Any]]:
+    logits = batch.model.head(batch.hidden[shown.start : shown.stop])
+    curves = [rank_curve(line, CURVE_POINTS) for line in logits]
+    # One scale for all miniatures; the least likely tenth of the tokens may fall below it.
+    low = min(log_probas[int(0.9 * len(log_probas))] for _, log_probas, _ in curves)
+    high = max(log_probas[0] for _, log_probas, _ in curves)
+    worst = batch.log_probas.abs().max().item() or 1.0
+    columns = []
+    for k, (ranks, log_probas, total) in zip(shown, curves, strict=True):
+        i, j = batch.positions[k]
+        rank, log_proba = int(batch.ranks[k]), batch.log_probas[k].item()
+        heights = ((log_probas - low) / ((high - low) or 1.0)).clip(0, 1)
+        columns.append(
+            {
+                "k": k,
+                "row": i,
+                "name": position_name(i, j)[1:],
+                "input": [batch.inputs[k].label, batch.inputs[k].id],
+                "target": [batch.targets[k].label, batch.targets[k].id],
+                "logit": f"{batch.logits[k].item():+.4f}",
+                "curve": heights.round(3).tolist(),
+                "place": round(float((ranks < rank).mean()), 3),
+                "rank": f"rank {rank:,}",
+                "sum": f"{total:.4f}",
+                "proba": proba_text(log_proba),
+                "odds": odds_text(log_proba),
+                "log": f"{in_units(log_proba, units):.4f}",
+                "bar": round(abs(log_proba) / worst, 4),
+            }
+        )
+    return columns

@@ -1,0 +1,195 @@
+"""The editor of rows: an input and its target side by side, the examples, and what is wrong with a row."""
+
+from typing import Literal
+
+import streamlit as st
+
+from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
+from gptloss.models import REGISTRY
+from gptloss.tokens import Token, text_of
+from views import shell
+from views.presets import PRESETS, Preset
+from views.settings import LINK_LIMIT, MAX_ROWS, Settings
+
+Titles = Literal["visible", "collapsed"]
+
+# The whole text of a row goes to the server as the visitor types, after this pause.
+TYPING_PAUSE = "300ms"
+
+
+def editor(settings: Settings) -> None:
+    """The rows, with the buttons that change them."""
+    with st.container(border=True, gap="small", key="editor"):
+        with st.container(horizontal=True, gap="small", key="presets", vertical_alignment="center"):
+            st.caption("Examples", width="content")
+            for preset in PRESETS:
+                st.button(preset.name, help=preset.why, type="tertiary", on_click=_use, args=(preset,))
+        for i in range(len(settings.inputs)):
+            _row(settings, i)
+        with st.container(horizontal=True, vertical_alignment="center", key="editor-actions"):
+            st.button(
+                "Add a row",
+                icon=":material/add:",
+                type="tertiary",
+                disabled=len(settings.inputs) == MAX_ROWS,
+                on_click=_add_row,
+            )
+            shell.give("shift", settings.targets is None)
+            st.toggle(
+                "Targets = inputs shifted by one",
+                key="shift",
+                on_change=_switch_shift,
+                help="Each token's target is the token after it, as in training. Off: type any targets.",
+            )
+
+
+def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
+    """One sentence for each row that cannot be scored, with its tokens and the way out as a button."""
+    for number, error in errors.items():
+        with st.container(border=True, key=f"error-{number}", gap="small"):
+            st.badge(f"Row {number} is left out", icon=":material/error:", color="red")
+            st.text(str(error))
+            if isinstance(error, UnequalLengthsError) and settings.targets is not None:
+                _show_tokens("input", settings.inputs[number - 1])
+                _show_tokens("target", settings.targets[number - 1])
+                st.button("Use the inputs shifted by one", key=f"mend-{number}", on_click=_shift)
+            elif isinstance(error, TooLongError):
+                st.button(
+                    f"Keep the first {error.limit} tokens",
+                    key=f"mend-{number}",
+                    on_click=_keep_first,
+                    args=(number - 1, error.limit),
+                )
+
+
+def _row(settings: Settings, i: int) -> None:
+    given, target, remove = st.columns([10, 10, 1.6], gap="xsmall", vertical_alignment="bottom")
+    titles: Titles = "visible" if i == 0 else "collapsed"
+    with given:
+        _text_box(f"input-{i}", "Input" if i == 0 else f"Input {i + 1}", settings.inputs[i], titles)
+    with target:
+        locked = settings.targets is None
+        text = settings.targets[i] if settings.targets is not None else _shifted_text(settings.inputs[i])
+        _text_box(f"target-{i}", "Target: what comes next" if i == 0 else f"Target {i + 1}", text, titles, locked)
+    with remove:
+        st.button(
+            f"Remove row {i + 1}",
+            key=f"remove-{i}",
+            icon=":material/close:",
+            type="tertiary",
+            help=f"Remove row {i + 1}",
+            disabled=len(settings.inputs) == 1,
+            on_click=_remove_row,
+            args=(i,),
+        )
+
+
+def _text_box(key: str, label: str, text: str, titles: Titles, locked: bool = False) -> None:
+    shell.give(key, text)
+    st.text_input(
+        label,
+        key=key,
+        label_visibility=titles,
+        disabled=locked,
+        live=TYPING_PAUSE,
+        on_change=_read_rows,
+    )
+
+
+def _show_tokens(what: str, text: str) -> None:
+    st.text(f"{what}:  " + "  |  ".join(token.label for token in _encode(text)))
+
+
+def _shifted_text(text: str) -> str:
+    """What the locked target box shows."""
+    if len(text) > LINK_LIMIT:
+        return "(too long to show)"
+    return text_of(_encode(text)[1:])
+
+
+def _encode(text: str) -> tuple[Token, ...]:
+    return REGISTRY[shell.settings().model].tokenizer().encode(text)
+
+
+def _read_rows() -> None:
+    """The boxes have changed: take them into the settings."""
+    current = shell.settings()
+    rows = range(len(current.inputs))
+    inputs = tuple(st.session_state[f"input-{i}"] for i in rows)
+    targets = None if current.targets is None else tuple(st.session_state[f"target-{i}"] for i in rows)
+    shell.change(inputs=inputs, targets=targets)
+
+
+def _use(preset: Preset) -> None:
+    shell.change(inputs=preset.inputs, targets=preset.targets, at=(1, 1))
+
+
+def _add_row() -> None:
+    current = shell.settings()
+    shell.change(inputs=(*current.inputs, ""), targets=current.targets and (*current.targets, ""))
+
+
+def _remove_row(i: int) -> None:
+    current = shell.settings()
+    shell.change(
+        inputs=current.inputs[:i] + current.inputs[i + 1 :],
+        targets=current.targets and current.targets[:i] + current.targets[i + 1 :],
+    )
+
+
+def _switch_shift() -> None:
+    if st.session_state.shift:
+        _shift()
+    else:
+        _unshift()
+
+
+def _shift() -> None:
+    """Drop the targets. A target that was the shifted input all along lends the input its last token."""
+    current = shell.settings()
+    pairs = zip(current.inputs, current.targets or (), strict=True)
+    shell.change(inputs=tuple(_joined(given, target) for given, target in pairs), targets=None)
+
+
+def _joined(given: str, target: str) -> str:
+    inputs, targets = _encode(given), _encode(target)
+    whole = text_of([*inputs, *targets[-1:]])
+    return whole if inputs and inputs[1:] == targets[:-1] and _encode(whole)[1:] == targets else given
+
+
+def _unshift() -> None:
+    """Write the shifted targets out, so that they can be edited; the scored tokens stay the same."""
+    inputs, targets = [], []
+    for number, text in enumerate(shell.settings().inputs, 1):
+        tokens = _encode(text)
+        given, target = text_of(tokens[:-1]), text_of(tokens[1:])
+        if len(tokens) < 2:
+            given, target = text, ""
+        elif _encode(given) != tokens[:-1] or _encode(target) != tokens[1:]:
+            shell.change()
+            shell.notify(
+                f"Row {number} cannot be split into an input and a target text: its first or last token is a part"
+                " of a character or word. The shift stays on; change that end of the row first."
+            )
+            return
+        inputs.append(given)
+        targets.append(target)
+    shell.change(inputs=tuple(inputs), targets=tuple(targets))
+
+
+def _keep_first(i: int, limit: int) -> None:
+    """Keep what the model can read of row i: `limit` tokens, and with the shift one more as the last target."""
+    current = shell.settings()
+    inputs = list(current.inputs)
+    inputs[i] = _start_of(inputs[i], limit + (current.targets is None))
+    if current.targets is None:
+        shell.change(inputs=tuple(inputs))
+        return
+    targets = list(current.targets)
+    targets[i] = _start_of(targets[i], limit)
+    shell.change(inputs=tuple(inputs), targets=tuple(targets))
+
+
+def _start_of(text: str, tokens: int) -> str:
+    """The first tokens of a text, without the half of a character that the cut may leave."""
+    return b"".join(token.raw for token in _encode(text)[:tokens]).decode("utf-8", "ignore")

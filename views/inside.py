@@ -1,0 +1,123 @@
+"""The ladder and the charts under it: one fragment, so that choosing a column redraws nothing else."""
+
+from typing import Any
+
+import streamlit as st
+
+from gptloss.charts.loss import distribution_chart, expected_chart, logs_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.ladder import Units, position_name, steps
+from gptloss.numbers import odds_text, proba_text
+from gptloss.scoring import ScoredBatch
+from gptloss.tables import ladder_table as ladder_frame
+from gptloss.tables import predictions_table
+from views import shell
+from views.cache import reading
+from views.components.ladder_table import chosen, first_column, ladder_data, ladder_table
+from views.settings import Settings
+
+LADDER = "ladder"
+TABLE_TOP = 20
+
+
+@st.fragment
+def look_inside() -> None:
+    """The ladder table, the steps explained, and the charts of the chosen p_ij."""
+    settings = shell.settings()
+    batch = _batch(settings)
+    if batch is None:
+        st.info("No row can be scored yet: write an input and a target above, or choose an example.")
+    else:
+        ladder_table(
+            _ladder_data(settings.model, settings.inputs, settings.targets, _start(batch, settings), settings.units),
+            at=batch.index(*settings.at),
+            key=LADDER,
+            on_choose=_choose,
+        )
+        _explanation(batch, settings)
+        _charts(batch, settings)
+        _tables(batch, settings)
+    shell.write_link()
+
+
+def _batch(settings: Settings) -> ScoredBatch | None:
+    return reading(settings.model, settings.inputs, settings.targets).batch
+
+
+def _start(batch: ScoredBatch, settings: Settings) -> int:
+    return first_column(batch.index(*settings.at))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _ladder_data(
+    model: str, inputs: tuple[str, ...], targets: tuple[str, ...] | None, start: int, units: Units
+) -> dict[str, Any]:
+    batch = reading(model, inputs, targets).batch
+    assert batch is not None
+    return ladder_data(batch, start, units)
+
+
+def _choose() -> None:
+    batch = _batch(shell.settings())
+    if batch is not None:
+        shell.change(at=chosen(LADDER, batch))
+
+
+def _explanation(batch: ScoredBatch, settings: Settings) -> None:
+    """One step at a time: the formula with this example's numbers, a sentence, the PyTorch lines."""
+    all_steps = steps(batch, *settings.at, settings.units)
+    shell.give("step", settings.step or None)
+    st.segmented_control(
+        "How is it computed?",
+        range(1, len(all_steps) + 1),
+        format_func=lambda number: f"{number} · {all_steps[number - 1].name}",
+        key="step",
+        on_change=lambda: shell.change(step=st.session_state.step or 0),
+    )
+    if settings.step:
+        step = all_steps[settings.step - 1]
+        with st.container(border=True, key="explanation"):
+            st.text(step.sentence)
+            formula, code = st.columns(2, vertical_alignment="center")
+            formula.latex(step.latex)
+            code.code(step.code, language="python")
+
+
+def _charts(batch: ScoredBatch, settings: Settings) -> None:
+    k = batch.index(*settings.at)
+    i, j = settings.at
+    target, log_proba, rank = batch.targets[k], batch.log_probas[k].item(), int(batch.ranks[k])
+    said = f"{position_name(i, j)}: target {target.label}, probability {proba_text(log_proba)}, rank {rank:,}."
+    first = batch.argmax[k].label
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True):
+        _chart(
+            expected_chart(batch, i, j), "expected", f"Bars of the likeliest tokens. {said} First choice: {first}."
+        )
+    with right.container(border=True):
+        _chart(
+            distribution_chart(batch, i, j),
+            "distribution",
+            f"All probabilities from most to least likely. {said} That is {odds_text(log_proba)}.",
+        )
+    with st.container(border=True):
+        _chart(
+            logs_chart(batch, i, j, settings.units),
+            "logs",
+            f"A bar for the log of each of {len(batch)} target probabilities; their mean is"
+            f" {batch.avg_log_proba:.4f} nats. The table below has each number.",
+        )
+
+
+def _chart(figure: Any, key: str, alt: str) -> None:
+    st.plotly_chart(figure, key=key, config=CONFIG, alt=alt)
+
+
+def _tables(batch: ScoredBatch, settings: Settings) -> None:
+    with st.expander("The numbers as tables", icon=":material/table:", key="tables", on_change="rerun") as tables:
+        if tables.open:
+            st.caption("The ladder, a line for each target token; logs and entropies in nats")
+            st.dataframe(ladder_frame(batch), hide_index=True, key="ladder-frame")
+            i, j = settings.at
+            st.caption(f"The {TABLE_TOP} likeliest tokens at {position_name(i, j)}")
+            st.dataframe(predictions_table(batch.top(i, j, TABLE_TOP)), hide_index=True, key="top-frame")

@@ -1,0 +1,103 @@
+"""The frame of every page: settings in and out of the address bar, the sidebar, notices.
+
+`st.session_state["settings"]` is the one entry of state, and this is the only module that writes it. A widget
+takes its value from the settings on each run and gives it back through `change`.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from gptloss.models import REGISTRY
+from views.settings import Settings, from_query
+
+
+def begin(title: str, subtitle: str) -> Settings:
+    """Start a page: read the link if the visitor came by one, draw the sidebar and the title."""
+    st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide")
+    _read_link()
+    with st.sidebar:
+        _sidebar()
+    st.title(title, anchor=False)
+    st.caption(subtitle)
+    for notice in st.session_state.notices:
+        with st.container(border=True, horizontal=True):
+            st.badge("Note", icon=":material/info:", color="orange")
+            st.text(notice)
+    return settings()
+
+
+def settings() -> Settings:
+    """The settings as they are now."""
+    current: Settings = st.session_state.settings
+    return current
+
+
+def change(**fields: Any) -> None:
+    """Set these fields of the settings. Call it from a callback, before the script runs again."""
+    st.session_state.settings = replace(settings(), **fields)
+    st.session_state.notices = []
+    # The browser may still be showing the link of the run before; it must not win over this change.
+    st.session_state.changed = True
+
+
+def correct(sentence: str, **fields: Any) -> None:
+    """The settings name what is not there: put these fields right, say so if a link was to blame, run again."""
+    notices = [] if st.session_state.changed else [*st.session_state.notices, sentence]
+    change(**fields)
+    st.session_state.notices = notices
+    st.rerun()
+
+
+def notify(sentence: str) -> None:
+    """Show a sentence at the top of the page until the next change."""
+    st.session_state.notices = [*st.session_state.notices, sentence]
+
+
+def give(key: str, value: object) -> None:
+    """Make the widget called `key` show `value`, without touching it when it already does."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+
+def write_link() -> None:
+    """Bring the address bar up to date. Call it last."""
+    query = settings().to_query()
+    if _query() != _as_lists(query):
+        st.query_params.from_dict(query)
+    st.session_state.link = _as_lists(query)
+    st.session_state.changed = False
+
+
+def _read_link() -> None:
+    """Take the settings from the address bar: on the first run, and after the browser's back and forward."""
+    st.session_state.setdefault("changed", False)
+    if "settings" not in st.session_state or (not st.session_state.changed and _query() != st.session_state.link):
+        st.session_state.settings, st.session_state.notices = from_query(_query())
+
+
+def _query() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def _as_lists(query: dict[str, str | list[str]]) -> dict[str, list[str]]:
+    return {name: [value] if isinstance(value, str) else value for name, value in query.items()}
+
+
+def _sidebar() -> None:
+    st.subheader("gptloss", anchor=False)
+    st.caption("From text to loss, number by number")
+    info = REGISTRY[settings().model].info
+    with st.container(border=True, gap="xxsmall", key="model-card"):
+        st.markdown(f"**{info.title}**")
+        st.caption(f"{info.weights} · V = {info.vocab_size:,} · context {info.context_length:,}")
+    give("units", settings().units)
+    st.segmented_control(
+        "Units of the logs",
+        ["nats", "bits"],
+        key="units",
+        required=True,
+        on_change=lambda: change(units=st.session_state.units),
+        help="nats: natural logarithm, as in the book. bits: base 2; 1 nat = 1.4427 bits.",
+    )
