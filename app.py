@@ -9,7 +9,7 @@ settings = shell.begin(
     "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
 )
 
-left, right = st.columns([11, 10], gap="medium")
+left, right = st.columns([11, 9], gap="small")
 with left:
     editor(settings)
 below = st.container()
@@ -27,7 +27,7 @@ if result.batch and settings.at not in result.batch.positions:
 
 with left:
     row_errors(result.errors, settings)
-with right:
+with right.container(key="headline"):
     headline(result.batch, settings)
 with below:
     look_inside()

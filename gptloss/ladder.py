@@ -69,13 +69,13 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
             " probabilities that sum to 1.",
             rf"\frac{{e^{{z}}}}{{\sum_{{v=1}}^{{{v}}} e^{{z_v}}}} = \frac{{e^{{{logit:.4f}}}}}"
             rf"{{{_latex(power_text(logit - log_proba))}}} = {proba}",
-            f"probas = torch.softmax(logits, dim=-1)  # shape {shapes(batch)[1]}; each line sums to 1",
+            f"probas = torch.softmax(logits, dim=-1)  # {shapes(batch)[1]}, each line sums to 1",
         ),
         Step(
             "Target probability",
             f"Of the {v:,} probabilities at this position only the target's counts: {odds_text(log_proba)}.",
             rf"{name} = \text{{probas}}[{k},\ {target.id}] = {precise}",
-            f"target_probas = probas[torch.arange({n}), targets]  # shape [{n}]",
+            f"target_probas = probas[torch.arange({n}), targets]  # [{n}]",
         ),
         Step(
             "Log",
@@ -127,9 +127,7 @@ def _logits_code(batch: ScoredBatch) -> str:
     inputs = [[token.id for token in row.inputs] for row in batch.rows]
     targets = [token.id for token in batch.targets]
     if len(set(map(len, inputs))) == 1:
-        forward = f"logits = model(torch.tensor(inputs))  # shape {by_row}\n    logits = logits.flatten(0, 1)"
+        forward = f"logits = model(torch.tensor(inputs))  # {by_row}\n    logits = logits.flatten(0, 1)"
     else:
         forward = f"logits = torch.cat([model(torch.tensor([row]))[0] for row in inputs])  # {by_row}"
-    return (
-        f"inputs = {inputs}\ntargets = torch.tensor({targets})\nwith torch.no_grad():\n    {forward}  # shape {flat}"
-    )
+    return f"inputs = {inputs}\ntargets = torch.tensor({targets})\nwith torch.no_grad():\n    {forward}  # {flat}"

@@ -37,7 +37,7 @@ def odds_text(log_proba: float) -> str:
 
 
 def perplexity_text(loss: float) -> str:
-    """e^loss (loss in nats): `48,725.8`, `1.2946`, `3.08e+400`."""
+    """e^loss (loss in nats): `1.2946`, `48,725.8`, `3.08e+07`."""
     if loss < math.log(100):
         return f"{math.exp(loss):.4f}"
-    return f"{math.exp(loss):,.1f}" if loss < math.log(1e9) else power_text(loss)
+    return f"{math.exp(loss):,.1f}" if loss < math.log(1e6) else power_text(loss)

@@ -63,7 +63,7 @@ def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
 
 
 def _row(settings: Settings, i: int) -> None:
-    given, target, remove = st.columns([10, 10, 1.6], gap="xsmall", vertical_alignment="bottom")
+    given, target, remove = st.columns([9, 10, 1.5], gap="xsmall", vertical_alignment="bottom")
     titles: Titles = "visible" if i == 0 else "collapsed"
     with given:
         _text_box(f"input-{i}", "Input" if i == 0 else f"Input {i + 1}", settings.inputs[i], titles)

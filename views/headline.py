@@ -15,22 +15,27 @@ def headline(batch: ScoredBatch | None, settings: Settings) -> None:
     v = REGISTRY[settings.model].info.vocab_size
     base, log = ("e", "ln") if settings.units == "nats" else ("2", "log₂")
     guess = uniform_loss(v)
-    loss, perplexity, uniform = st.columns(3, gap="small")
+    loss, perplexity, uniform = st.columns(3, gap="xsmall", wrap=False)
     loss.container(key="loss").metric(
-        f"Loss ({settings.units} per token)",
+        f"Loss, {settings.units} per token",
         f"{in_units(batch.loss, settings.units):.4f}" if batch else "–",
         border=True,
-        help="Cross-entropy: minus the mean of the logs of the target probabilities.",
     )
     perplexity.metric(
         f"Perplexity = {base}^loss",
         perplexity_text(batch.loss) if batch else "–",
         border=True,
-        help="As unsure as a choice between this many equally likely tokens.",
     )
     uniform.metric(
-        f"A blind guess: {log} {v:,}",
+        f"Blind guess: {log} {v:,}",
         f"{in_units(guess, settings.units):.4f}",
         border=True,
-        help="The loss when every token of the vocabulary gets the same probability.",
     )
+    if batch:
+        st.text(_verdict(in_units(guess - batch.loss, settings.units), settings))
+
+
+def _verdict(gain: float, settings: Settings) -> str:
+    if abs(gain) < 0.00005:
+        return "The same as a blind guess."
+    return f"{abs(gain):.4f} {settings.units} per token {'better' if gain > 0 else 'worse'} than a blind guess."

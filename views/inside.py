@@ -78,9 +78,9 @@ def _explanation(batch: ScoredBatch, settings: Settings) -> None:
         step = all_steps[settings.step - 1]
         with st.container(border=True, key="explanation"):
             st.text(step.sentence)
-            formula, code = st.columns(2, vertical_alignment="center")
+            formula, code = st.columns([2, 3], vertical_alignment="center")
             formula.latex(step.latex)
-            code.code(step.code, language="python")
+            code.code(step.code, language="python", wrap_lines=True)
 
 
 def _charts(batch: ScoredBatch, settings: Settings) -> None:

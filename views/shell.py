@@ -5,6 +5,7 @@ takes its value from the settings on each run and gives it back through `change`
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,10 +13,14 @@ import streamlit as st
 from gptloss.models import REGISTRY
 from views.settings import Settings, from_query
 
+STYLE = Path(__file__).parent / "style.css"
+SIDEBAR_WIDTH = 244
+
 
 def begin(title: str, subtitle: str) -> Settings:
     """Start a page: read the link if the visitor came by one, draw the sidebar and the title."""
-    st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide")
+    st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
+    st.html(STYLE)
     _read_link()
     with st.sidebar:
         _sidebar()

@@ -6,7 +6,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gptloss.charts.theme import FAINT, GUESS, MODEL, MONO, TARGET, figure, plain, quiet_axis
+from gptloss.charts.theme import (
+    FAINT,
+    GUESS,
+    MODEL,
+    MONO,
+    ON_TARGET,
+    ON_TARGET_SOFT,
+    TARGET,
+    TARGET_SOFT,
+    TEXT_SIZE,
+    figure,
+    plain,
+    quiet_axis,
+)
 from gptloss.ladder import Units, in_units, position_name
 from gptloss.numbers import proba_text
 from gptloss.scoring import ScoredBatch
@@ -35,7 +48,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         places[-1] += 0.8
     ours = [token == target for token, _, _ in rows]
     probas = [np.exp(log_proba) for _, log_proba, _ in rows]
-    chart = figure(f"<b>{_name(i, j)} after {_read_so_far(batch, i, j)}</b> · what the model expected", height=360)
+    chart = figure(f"{_name(i, j)} after {_read_so_far(batch, i, j)}", "what the model expected", height=380)
     chart.add_bar(
         orientation="h",
         x=probas,
@@ -55,7 +68,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         for (token, _, _), own in zip(rows, ours, strict=True)
     ]
     chart.update_yaxes(
-        quiet_axis("", tickvals=places, ticktext=labels, tickfont={"family": MONO}, ticks=""),
+        quiet_axis("", tickvals=places, ticktext=labels, tickfont={"family": MONO, "size": TEXT_SIZE}, ticks=""),
         range=[places[-1] + 0.6, -0.6],
     )
     chart.update_xaxes(quiet_axis("probability", showticklabels=False, ticks=""), range=[0, max(probas) * 1.45])
@@ -68,7 +81,7 @@ def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
     v = batch.model.info.vocab_size
     ranks, log_probas, total = rank_curve(batch.target_logits_at(i, j))
     target, rank, log_proba = batch.targets[at], int(batch.ranks[at]), batch.log_probas[at].item()
-    chart = figure(f"<b>All {v:,} probabilities</b> · they sum to {total:.4f}", height=360)
+    chart = figure(f"All {v:,} probabilities", f"they sum to {total:.4f}", height=380)
     chart.add_scatter(
         x=ranks,
         y=np.exp(log_probas),
@@ -84,26 +97,30 @@ def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
         text=f"uniform guess 1/V = {1 / v:.2e}",
         showarrow=False,
         xanchor="left",
-        yanchor="bottom",
+        yanchor="top",
     )
+    # A line down to the axis, and the words beside its foot: the curve falls, so there it is never in the way.
+    foot = min(log_probas[-1], log_proba) / np.log(10) - 0.3
     chart.add_scatter(
-        x=[rank],
-        y=[np.exp(log_proba)],
-        mode="markers",
-        marker={"color": TARGET, "size": 14},
+        x=[rank, rank],
+        y=[np.exp(log_proba), 10**foot],
+        mode="lines+markers",
+        line={"color": TARGET, "width": 2, "dash": "dot"},
+        marker={"size": [14, 0], "opacity": 1},
         hovertemplate=f"target {plain(target.label)}<br>rank {rank:,}<br>p = {proba_text(log_proba)}<extra></extra>",
     )
     chart.add_annotation(
         x=np.log10(rank),
-        y=log_proba / np.log(10),
+        y=foot,
         text=f"<b>{plain(target.label)}</b> {proba_text(log_proba)}, rank {rank:,}",
         showarrow=False,
-        xanchor="right" if rank > v**0.45 else "left",
-        yanchor="bottom" if log_proba > -np.log(v) else "top",
-        yshift=10 if log_proba > -np.log(v) else -10,
+        xanchor="left" if rank < v**0.5 else "right",
+        xshift=6 if rank < v**0.5 else -6,
+        yanchor="bottom",
     )
     chart.update_xaxes(quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d"))
-    chart.update_yaxes(quiet_axis("probability", type="log", exponentformat="e", nticks=6))
+    decades = max(1, round(-foot / 6))  # between ticks, so that there are about six
+    chart.update_yaxes(quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[foot, None]))
     return chart
 
 
@@ -116,7 +133,7 @@ def rank_curve(logits: Float[Tensor, " v"], points: int = CURVE_POINTS) -> tuple
 
 
 def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
-    """The log of each target's probability as a bar, the mean as a line, each bar's share of the loss above it.
+    """The log of each target's probability as a bar, the mean as a line, each bar's share of the loss under it.
 
     (i, j) stands out.
     """
@@ -127,18 +144,19 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
     shares = [value / total if total else 0.0 for value in logs]
     symbol = "ln" if units == "nats" else "log<sub>2</sub>"
     few = len(logs) <= LABELLED_BARS
-    chart = figure(
-        f"<b>Every log counts the same</b> · mean {mean:.4f}, loss {-mean:.4f} {units} per token", height=330
-    )
+    chart = figure("What each token adds to the loss", f"minus the mean = {-mean:.4f} {units} per token", height=340)
     chart.add_bar(
         x=list(range(len(logs))),
         y=logs,
-        marker_color=TARGET,
-        marker_opacity=[1.0 if k == chosen else 0.45 for k in range(len(logs))],
-        text=[f"{share:.1%}" for share in shares] if few else None,
+        marker_color=[TARGET if k == chosen else TARGET_SOFT for k in range(len(logs))],
+        text=[plain(token.label) for token in batch.targets] if few else None,
         textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
+        insidetextanchor="start",
+        textfont={
+            "family": MONO,
+            "size": TEXT_SIZE,
+            "color": [ON_TARGET if k == chosen else ON_TARGET_SOFT for k in range(len(logs))],
+        },
         customdata=[
             [position_name(*position), plain(token.label), f"{share:.2%}"]
             for position, token, share in zip(batch.positions, batch.targets, shares, strict=True)
@@ -151,18 +169,17 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
         x=1,
         xref="paper",
         y=mean,
-        text=f"mean {mean:.4f}",
+        text="mean",
         showarrow=False,
         xanchor="left",
         xshift=6,
     )
     ticks = [
-        f"{_name(*position)}<br>{plain(token.label, 12)}"
-        for position, token in zip(batch.positions, batch.targets, strict=True)
+        f"{_name(*position)}<br><b>{share:.1%}</b>" for position, share in zip(batch.positions, shares, strict=True)
     ]
     chart.update_xaxes(
         quiet_axis(
-            "target token, with its share of the loss" if few else "target token",
+            "target token and its share of the loss" if few else "target token",
             tickvals=list(range(len(logs))) if few else None,
             ticktext=ticks if few else None,
             ticks="",
@@ -170,7 +187,7 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
         )
     )
     chart.update_yaxes(quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT))
-    chart.update_layout(margin_r=130)
+    chart.update_layout(margin_r=60)
     return chart
 
 

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 
 MODEL = "#2f80d8"
 TARGET = "#d9591c"
+TARGET_SOFT = "#eba683"
+ON_TARGET, ON_TARGET_SOFT = "#ffffff", "#17202e"
 GUESS = "#8491a5"
 FAINT = "rgba(132, 145, 165, 0.35)"
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -26,13 +28,23 @@ def plain(text: str, limit: int = 24) -> str:
     return html.escape(text).replace("$", "&#36;")
 
 
-def figure(title: str, height: int) -> go.Figure:
-    """An empty figure in the house style. `title` is Plotly markup: pass what is not ours through `plain`."""
+def figure(title: str, subtitle: str, height: int) -> go.Figure:
+    """An empty figure in the house style. Titles are Plotly markup: pass what is not ours through `plain`."""
     return go.Figure(
         layout={
-            "title": {"text": title, "x": 0, "xref": "container", "font": {"size": 17}, "pad": {"l": 4}},
+            "title": {
+                "text": f"<b>{title}</b>",
+                "subtitle": {"text": subtitle, "font": {"size": TEXT_SIZE}},
+                "x": 0,
+                "xref": "container",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "font": {"size": 17},
+                "pad": {"l": 4, "t": 6},
+            },
             "height": height,
-            "margin": {"l": 8, "r": 16, "t": 56, "b": 8},
+            "margin": {"l": 8, "r": 16, "t": 64, "b": 8},
             "font": {"size": TEXT_SIZE},
             "showlegend": False,
             "dragmode": False,
@@ -46,6 +58,7 @@ def quiet_axis(title: str, **more: object) -> dict[str, object]:
     """An axis with a title, ticks and nothing else."""
     return {
         "title": {"text": title, "font": {"size": TEXT_SIZE}},
+        "tickfont": {"size": TEXT_SIZE},
         "showgrid": False,
         "zeroline": False,
         "automargin": True,

@@ -44,7 +44,7 @@ function bar(length) {
 // The rows of the table: title, subtitle, what stands in a column, the note at the right.
 const STEPS = [
   ["Input token", () => "read so far", (c) => [token(c.input, ""), under(c.input[1])], () => ""],
-  ["Target token", () => "what comes next", (c) => [token(c.target, "target"), under(c.target[1])], () => "ids below"],
+  ["Target token", () => "what comes next", (c) => [token(c.target, "target"), under(c.target[1])], () => ""],
   ["1 · Logits", () => "score of the target", (c) => [figure(c.logit)], (data) => data.notes.logit],
   ["2 · Softmax", () => "sums to one", (c) => [miniature(c), under(c.rank)], (data) => `Σ = ${data.columns[0].sum}`],
   ["3 · Target probability", () => "the model’s bet", (c) => [figure(c.proba), under(c.odds)], (data) => data.notes.proba],
@@ -144,7 +144,7 @@ function result(data) {
   return make(
     "div",
     "result",
-    make("span", "", `5 · Mean of the ${data.count === 1 ? "one log" : `${data.count} logs`} `, make("b", "", data.mean)),
+    make("span", "", `5 · Mean of ${data.count === 1 ? "one log" : `${data.count} logs`} `, make("b", "", data.mean)),
     make("span", "arrow", "→"),
     make("span", "", "6 · Minus: cross-entropy loss ", make("b", "loss", data.loss)),
     make("span", "arrow", "→"),
