@@ -14,7 +14,7 @@ from views.settings import LINK_LIMIT, MAX_ROWS, Settings
 Titles = Literal["visible", "collapsed"]
 
 # The whole text of a row goes to the server as the visitor types, after this pause.
-TYPING_PAUSE = "300ms"
+TYPING_PAUSE = "200ms"
 
 
 def editor(settings: Settings) -> None:

@@ -35,7 +35,7 @@ def look_inside() -> None:
             on_choose=_choose,
         )
         _explanation(batch, settings)
-        _charts(batch, settings)
+        _charts(settings.model, settings.inputs, settings.targets, settings.at, settings.units)
         _tables(batch, settings)
     shell.write_link()
 
@@ -83,9 +83,15 @@ def _explanation(batch: ScoredBatch, settings: Settings) -> None:
             code.code(step.code, language="python", wrap_lines=True)
 
 
-def _charts(batch: ScoredBatch, settings: Settings) -> None:
-    k = batch.index(*settings.at)
-    i, j = settings.at
+@st.cache_data(max_entries=256, show_spinner=False)
+def _charts(
+    model: str, inputs: tuple[str, ...], targets: tuple[str, ...] | None, at: tuple[int, int], units: Units
+) -> None:
+    """The three charts of p_ij. What was drawn once is replayed, for any visitor."""
+    batch = reading(model, inputs, targets).batch
+    assert batch is not None
+    k = batch.index(*at)
+    i, j = at
     target, log_proba, rank = batch.targets[k], batch.log_probas[k].item(), int(batch.ranks[k])
     said = f"{position_name(i, j)}: target {target.label}, probability {proba_text(log_proba)}, rank {rank:,}."
     first = batch.argmax[k].label
@@ -102,7 +108,7 @@ def _charts(batch: ScoredBatch, settings: Settings) -> None:
         )
     with st.container(border=True):
         _chart(
-            logs_chart(batch, i, j, settings.units),
+            logs_chart(batch, i, j, units),
             "logs",
             f"A bar for the log of each of {len(batch)} target probabilities; their mean is"
             f" {batch.avg_log_proba:.4f} nats. The table below has each number.",

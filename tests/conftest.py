@@ -1,0 +1,59 @@
+"""Shapes in the library's types are checked while tests run; models and servers are made once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["gptloss.measures", "gptloss.scoring", "gptloss.models.gpt2"], "beartype.beartype")
+
+from playwright.sync_api import Browser  # noqa: E402
+
+from gptloss import ScoredBatch, load_model, score  # noqa: E402
+from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
+from gptloss.models.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
+from tests import browser as browsing  # noqa: E402
+
+LECTURE = (["every effort moves", "I really like"], [" effort moves you", " really like chocolate"])
+
+
+@pytest.fixture(scope="session")
+def gpt2() -> LanguageModel:
+    """The lecture's model, all 162 million weights."""
+    return load_model("gpt2-untrained")
+
+
+@pytest.fixture(scope="session")
+def lecture(gpt2: LanguageModel) -> ScoredBatch:
+    """The lecture's two rows, scored."""
+    return score(gpt2, *LECTURE)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> LanguageModel:
+    """The same architecture, small and quick; context 16."""
+    config = GPTConfig(context_length=16, emb_dim=32, n_heads=2, n_layers=2)
+    return GPT2(ModelInfo("tiny", "Tiny", "random weights", 50257, 16, 0), untrained(config))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium; tests that use it are skipped where there is none."""
+    if browsing.chromium_path() is None:
+        pytest.skip("no Chromium found: install chromium or google-chrome to run the browser tests")
+    with browsing.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browsing.Server]:
+    """One running app for all browser tests that do not need a fresh one."""
+    with browsing.server(tmp_path_factory.mktemp("app") / "server.log") as server:
+        yield server
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Path:
+    """Where a fresh server may log."""
+    return tmp_path / "server.log"

@@ -1,0 +1,100 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gptloss.cli import main
+from gptloss.models import LanguageModel
+from tests.test_scoring import PROBAS
+
+COMMAND = [
+    *("loss", "--input", "every effort moves", "--target", " effort moves you"),
+    *("--input", "I really like", "--target", " really like chocolate"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel) -> None:
+    import gptloss.cli
+
+    load = gptloss.cli.load_model
+    monkeypatch.setattr(gptloss.cli, "load_model", lambda name: gpt2 if name == gpt2.info.name else load(name))
+
+
+def test_json_in_a_process_of_its_own() -> None:
+    run = subprocess.run([sys.executable, "-m", "gptloss", *COMMAND, "--json"], capture_output=True, check=True)
+    assert run.stderr == b""
+    result = json.loads(run.stdout)
+    keys = "model rows count avg_log_proba loss perplexity cross_entropy uniform_loss"
+    assert list(result) == keys.split()
+    assert result["model"] == {
+        "name": "gpt2-untrained",
+        "vocab_size": 50257,
+        "context_length": 256,
+        "parameters": 162_419_712,
+    }
+    assert list(result["rows"][0]) == [
+        "input",
+        "target",
+        "argmax",
+        "logits",
+        "probas",
+        "log_probas",
+        "ranks",
+        "entropies",
+    ]
+    assert result["rows"][0]["input"][0] == {"id": 16833, "text": "every"}
+    assert [t["text"] for t in result["rows"][0]["argmax"]] == [" Armed", " he", "Netflix"]
+    assert [p for row in result["rows"] for p in row["probas"]] == pytest.approx(PROBAS, rel=2e-5)
+    assert result["count"] == 6
+    assert result["loss"] == -result["avg_log_proba"] == pytest.approx(10.7940, abs=5e-5)
+    assert result["perplexity"] == pytest.approx(48725.8, abs=1)
+    assert result["cross_entropy"] == pytest.approx(result["loss"], abs=1e-5)
+    assert result["uniform_loss"] == pytest.approx(10.824905)
+
+
+def test_the_table_has_the_lectures_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(COMMAND) == 0
+    text = capsys.readouterr().out
+    for number in ("7.45e-05", "1 in 13,416", "-9.5042", "-10.7940", "10.7940", "48,725.8", "10.8249", "·chocolate"):
+        assert number in text
+
+
+def test_without_targets_the_input_is_shifted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["loss", "--input", "every effort moves you", "--json"]) == 0
+    assert [t["id"] for t in json.loads(capsys.readouterr().out)["rows"][0]["target"]] == [3626, 6100, 345]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["loss", "--input", "a b", "--model", "gtp2"], "There is no model called 'gtp2'"),
+        (["loss", "--input", ""], "Row 1's input is empty"),
+        (["loss", "--input", "a b", "--target", "c"], "Row 1 has 2 tokens in its input and 1 token"),
+        (["loss", "--input", "a", "--target", "b", "--target", "c"], "1 inputs and 2 targets"),
+        (["loss", "--input", "\udcf0"], "half a character"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["loss"], ["loss", "--nonsense"]])
+def test_bad_usage_is_one_sentence_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m gptloss loss --input 'a b' | head -0"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert run.stderr == b""

@@ -1,0 +1,100 @@
+"""What every registered model must do, and what GPT-2 must be."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gptloss import GptlossError, load_model
+from gptloss.models import REGISTRY, LanguageModel
+from gptloss.models.gpt2 import GPTConfig, GPTModel, MultiHeadAttention, untrained
+
+SMALL = GPTConfig(vocab_size=100, context_length=12, emb_dim=24, n_heads=3, n_layers=2)
+
+
+@pytest.fixture(scope="module", params=list(REGISTRY))
+def model(request: pytest.FixtureRequest, gpt2: LanguageModel) -> LanguageModel:
+    return gpt2 if request.param == gpt2.info.name else load_model(request.param)
+
+
+def test_contract_shapes_and_finite(model: LanguageModel) -> None:
+    ids = torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
+    hidden = model.hidden(ids)
+    logits = model.head(hidden.flatten(0, 1))
+    assert hidden.shape[:2] == (2, 4)
+    assert logits.shape == (8, model.info.vocab_size)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+def test_contract_causal(model: LanguageModel) -> None:
+    one, other = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[5, 6, 9, 9]])
+    torch.testing.assert_close(model.hidden(one)[:, :2], model.hidden(other)[:, :2], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(model.hidden(one)[:, 2:], model.hidden(other)[:, 2:])
+
+
+def test_contract_stateless(model: LanguageModel) -> None:
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(model.hidden(ids), model.hidden(ids))
+
+
+def test_contract_one_token_and_a_full_context(model: LanguageModel) -> None:
+    for length in (1, model.info.context_length):
+        assert model.hidden(torch.zeros(1, length, dtype=torch.long)).shape[1] == length
+
+
+def test_contract_info_is_true(model: LanguageModel) -> None:
+    entry = REGISTRY[model.info.name]
+    assert isinstance(model, LanguageModel)
+    assert model.info == entry.info
+    assert model.tokenizer.vocab_size == model.info.vocab_size == entry.tokenizer().vocab_size
+    assert sum(weights.numel() for weights in model.network.parameters()) == model.info.parameters  # type: ignore[attr-defined]
+
+
+def test_an_unknown_model_names_the_known_ones() -> None:
+    with pytest.raises(GptlossError, match=r"There is no model called 'gtp2'\. Models: gpt2-untrained"):
+        load_model("gtp2")
+
+
+def test_parameters_at_the_books_two_contexts() -> None:
+    with torch.device("meta"):
+        sizes = [sum(p.numel() for p in GPTModel(GPTConfig(context_length=c)).parameters()) for c in (256, 1024)]
+    assert sizes == [162_419_712, 163_009_536]
+
+
+def test_the_seed_gives_the_books_weights() -> None:
+    """The weights are PyTorch's own draws, taken in the order of the book's constructors."""
+    torch.manual_seed(123)
+    drawn = [torch.nn.Embedding(100, 24).weight, torch.nn.Embedding(12, 24).weight]
+    for _ in range(2):
+        for _ in range(3):
+            drawn.append(torch.nn.Linear(24, 24, bias=False).weight)
+        for sizes in ((24, 24), (24, 96), (96, 24)):
+            layer = torch.nn.Linear(*sizes)
+            drawn += [layer.weight, layer.bias]
+    drawn.append(torch.nn.Linear(24, 100, bias=False).weight)
+    ours = [p for name, p in untrained(SMALL, 123).named_parameters() if "norm" not in name]
+    assert len(ours) == len(drawn)
+    assert all(torch.equal(a, b) for a, b in zip(ours, drawn, strict=True))
+
+
+def test_seeding_leaves_the_callers_random_state_alone() -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    untrained(SMALL)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_attention_is_softmax_of_query_times_key() -> None:
+    torch.manual_seed(0)
+    layer, x = MultiHeadAttention(SMALL).eval(), torch.randn(2, 7, 24)
+    heads = [w(x).view(2, 7, 3, 8).transpose(1, 2) for w in (layer.W_query, layer.W_key, layer.W_value)]
+    scores = heads[0] @ heads[1].transpose(-1, -2) / 8**0.5
+    weights = scores.masked_fill(torch.ones(7, 7).triu(1).bool(), -torch.inf).softmax(-1)
+    by_hand = layer.out_proj((weights @ heads[2]).transpose(1, 2).reshape(2, 7, 24))
+    torch.testing.assert_close(layer(x), by_hand, atol=1e-6, rtol=1e-5)
+
+
+def test_logits_are_the_head_of_the_hidden_states() -> None:
+    network = untrained(SMALL).eval()
+    ids = torch.tensor([[1, 2, 3]])
+    torch.testing.assert_close(network(ids), F.linear(network.hidden(ids), network.out_head.weight))

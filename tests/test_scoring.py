@@ -1,0 +1,130 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptloss import GptlossError, ScoredBatch, score
+from gptloss.errors import TooLongError, UnequalLengthsError
+from gptloss.models import LanguageModel
+from tests.conftest import LECTURE
+
+# What the book prints, and the same model in float64.
+PRINTED = [7.4541e-05, 3.1061e-05, 1.1563e-05, 1.0337e-05, 5.6776e-05, 4.7559e-06]
+PROBAS = [7.4540467e-05, 3.1060580e-05, 1.1562788e-05, 1.0336673e-05, 5.6775925e-05, 4.7559318e-06]
+ROW = st.lists(st.integers(0, 50256), min_size=2, max_size=17)
+
+
+def test_the_lectures_numbers(lecture: ScoredBatch) -> None:
+    assert lecture.target_probas.tolist() == pytest.approx(PROBAS, rel=2e-5)
+    assert [float(f"{proba:.4e}") for proba in lecture.target_probas.tolist()] == PRINTED
+    assert [token.id for token in lecture.argmax] == [16657, 339, 42826, 49906, 29669, 41751]
+    assert lecture.positions == ((1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3))
+    assert lecture.avg_log_proba == pytest.approx(-10.7940, abs=5e-5)
+    assert lecture.loss == lecture.neg_avg_log_proba == pytest.approx(10.7940, abs=5e-5)
+    assert lecture.perplexity == pytest.approx(48725.8, abs=1)
+    assert lecture.cross_entropy == pytest.approx(lecture.loss, abs=1e-5)
+    assert lecture.ranks.tolist() == [258, 7247, 37218, 40358, 877, 49549]
+
+
+def test_distribution_and_top(lecture: ScoredBatch) -> None:
+    probas = lecture.distribution(1, 2)
+    assert probas.shape == (50257,)
+    assert probas.double().sum().item() == pytest.approx(1, abs=1e-5)
+    assert probas[6100].item() == pytest.approx(PROBAS[1], rel=2e-5)
+    top = lecture.top(1, 2, 5)
+    assert [prediction.rank for prediction in top] == [1, 2, 3, 4, 5]
+    assert top[0].token == lecture.argmax[1]
+    assert [prediction.proba for prediction in top] == pytest.approx(probas.topk(5).values.tolist())
+    assert top[0].log_proba == pytest.approx(math.log(top[0].proba), abs=1e-5)
+
+
+def test_log_probas_within_1e_5_of_float64(gpt2: LanguageModel, lecture: ScoredBatch) -> None:
+    logits = gpt2.head(lecture.hidden).double()
+    exact = logits.log_softmax(-1)[torch.arange(6), torch.tensor([t.id for t in lecture.targets])]
+    assert (lecture.log_probas.double() - exact).abs().max().item() < 1e-5
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=5))
+def test_the_ladder_equals_cross_entropy_on_each_row_alone(tiny: LanguageModel, rows: list[list[int]]) -> None:
+    batch = score(tiny, rows)
+    logits = [tiny.network(torch.tensor([row[:-1]]))[0] for row in rows]  # type: ignore[attr-defined]
+    loss = F.cross_entropy(torch.cat(logits), torch.tensor([id for row in rows for id in row[1:]]))
+    assert batch.loss == pytest.approx(loss.item(), abs=1e-5)
+    assert batch.cross_entropy == pytest.approx(batch.loss, abs=1e-5)
+    assert len(batch) == sum(len(row) - 1 for row in rows)
+    exact = torch.cat(logits).double()
+    targets = exact.gather(-1, torch.tensor([t.id for t in batch.targets])[:, None])
+    assert (batch.ranks - 1 - (exact > targets).sum(-1)).abs().max() <= 1  # near ties may swap in float32
+
+
+def test_more_tokens_than_one_chunk(tiny: LanguageModel) -> None:
+    rows = [[seed + k for k in range(17)] for seed in range(20)]
+    batch = score(tiny, rows)
+    assert len(batch) == 320
+    assert batch.loss == pytest.approx(sum(score(tiny, row).loss for row in rows) / 20, abs=1e-5)
+    assert batch.cross_entropy == pytest.approx(batch.loss, abs=1e-5)
+
+
+def test_targets_left_out_are_the_inputs_shifted_by_one(tiny: LanguageModel) -> None:
+    shifted = score(tiny, "every effort moves you")
+    given = score(tiny, "every effort moves", " effort moves you")
+    assert shifted.targets == given.targets
+    assert shifted.log_probas.tolist() == given.log_probas.tolist()
+
+
+def test_text_and_ids_are_the_same(tiny: LanguageModel) -> None:
+    by_ids = score(tiny, [[16833, 3626, 6100], [40, 1107, 588]], [[3626, 6100, 345], [1107, 588, 11311]])
+    assert by_ids.log_probas.tolist() == score(tiny, *LECTURE).log_probas.tolist()
+
+
+def test_equal_tokens_are_two_positions(tiny: LanguageModel) -> None:
+    batch = score(tiny, "the the the")
+    assert batch.positions == ((1, 1), (1, 2))
+    assert batch.index(1, 2) == 1
+
+
+def test_the_result_is_frozen(lecture: ScoredBatch) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        lecture.rows = ()  # type: ignore[misc]
+
+
+def test_what_is_kept_is_small(lecture: ScoredBatch) -> None:
+    kept = sum(value.nbytes for value in vars(lecture).values() if isinstance(value, torch.Tensor))
+    assert kept < 6 * 3_200
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "kind", "says"),
+    [
+        ("", None, GptlossError, "Row 1's input is empty; type some text or remove the row."),
+        (["a b", ""], None, GptlossError, "Row 2's input is empty"),
+        ("a", None, GptlossError, "Row 1 is one token, 'a', so there is no next token"),
+        ("a b", "", GptlossError, "Row 1's target is empty"),
+        ("a b", "c", UnequalLengthsError, "Row 1 has 2 tokens in its input and 1 token in its target"),
+        (" a" * 17, " a" * 17, TooLongError, "Row 1's input has 17 tokens and tiny reads at most 16 at once"),
+        (["a b"], ["a", "b"], GptlossError, "1 inputs and 2 targets"),
+        ([], None, GptlossError, "no row to score"),
+        ([[50257, 1]], None, GptlossError, "There is no token 50257"),
+        ("x\ud83d", None, GptlossError, "Row 1's input: Character 2"),
+    ],
+)
+def test_mistakes(
+    tiny: LanguageModel, inputs: list[str], targets: list[str], kind: type[GptlossError], says: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        score(tiny, inputs, targets)
+    assert says in str(caught.value)
+
+
+def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
+    assert len(score(tiny, " a" * 17)) == 16
+
+
+def test_a_position_that_is_not_there(lecture: ScoredBatch) -> None:
+    with pytest.raises(GptlossError, match="no p_19"):
+        lecture.index(1, 9)

@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from views.settings import LINK_LIMIT, Settings, from_query
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+ROWS = st.lists(TEXT, min_size=1, max_size=8).map(tuple)
+
+
+def through_a_link(settings: Settings) -> tuple[Settings, list[str]]:
+    query = {k: [v] if isinstance(v, str) else v for k, v in settings.to_query().items()}
+    return from_query(query)
+
+
+@given(ROWS, st.data(), st.integers(1, 8), st.integers(1, 300), st.sampled_from(["nats", "bits"]), st.integers(0, 7))
+def test_a_link_is_the_state(
+    inputs: tuple[str, ...], data: st.DataObject, i: int, j: int, units: str, step: int
+) -> None:
+    same = st.lists(TEXT, min_size=len(inputs), max_size=len(inputs)).map(tuple)
+    targets = data.draw(st.none() | same)
+    settings = Settings("gpt2-untrained", inputs, targets, (i, j), units, step)  # type: ignore[arg-type]
+    assert through_a_link(settings) == (settings, [])
+
+
+def test_the_first_link_is_empty() -> None:
+    assert Settings().to_query() == {}
+    assert from_query({}) == (Settings(), [])
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "says"),
+    [
+        ({"model": ["gtp2"]}, "model", "no model called 'gtp2'"),
+        ({"units": ["bananas"]}, "units", "units 'bananas'; use nats or bits"),
+        ({"at": ["99"]}, "at", "position '99'"),
+        ({"at": ["1"]}, "at", "position '1'"),
+        ({"at": ["1२"]}, "at", "write 12 for p12"),
+        ({"at": ["-1"]}, "at", "position '-1'"),
+        ({"step": ["8"]}, "step", "steps run from 1 to 7"),
+        ({"model": ["<script>" * 20]}, "model", "<script><scri"),
+    ],
+)
+def test_a_bad_value_falls_back_alone(query: dict[str, list[str]], field: str, says: str) -> None:
+    settings, notices = from_query({"input": ["a b"], "units": ["bits"], "at": ["12"], **query})
+    assert getattr(settings, field) == getattr(Settings(), field)
+    assert settings.inputs == ("a b",)
+    assert len(notices) == 1
+    assert says in notices[0]
+    for other in {"units", "at"} - {field}:
+        assert getattr(settings, other) != getattr(Settings(), other)
+
+
+def test_rows_that_do_not_pair_up_are_kept_and_said() -> None:
+    settings, notices = from_query({"input": ["a", "b"], "target": ["c"]})
+    assert (settings.inputs, settings.targets) == (("a", "b"), ("c", ""))
+    assert "2 inputs and 1 targets" in notices[0]
+    settings, notices = from_query({"target": ["c"]})
+    assert (settings.inputs, settings.targets) == (("",), ("c",))
+
+
+def test_too_many_rows_are_said() -> None:
+    settings, notices = from_query({"input": list("abcdefghij")})
+    assert settings.inputs == tuple("abcdefgh")
+    assert "10 rows; the page shows the first 8" in notices[0]
+
+
+def test_a_repeated_value_is_said() -> None:
+    settings, notices = from_query({"units": ["nats", "bits"]})
+    assert settings.units == "bits"
+    assert "2 times" in notices[0]
+
+
+def test_unknown_names_are_left_to_others() -> None:
+    assert from_query({"utm_source": ["mail"]}) == (Settings(), [])
+
+
+def test_long_text_stays_out_of_the_link() -> None:
+    settings = Settings(inputs=("a" * (LINK_LIMIT + 1),), targets=None)
+    assert not settings.text_fits_link
+    assert settings.to_query() == {}
