@@ -8,12 +8,17 @@ from jaxtyping import install_import_hook
 
 install_import_hook(["gptloss.measures", "gptloss.scoring", "gptloss.models.gpt2"], "beartype.beartype")
 
+from hypothesis import settings  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
 
 from gptloss import ScoredBatch, load_model, score  # noqa: E402
 from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
 from tests import browser as browsing  # noqa: E402
+
+# Machines differ; a timed test is a test of the machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 LECTURE = (["every effort moves", "I really like"], [" effort moves you", " really like chocolate"])
 

@@ -75,15 +75,15 @@ def test_many_bars_have_no_labels(tiny: LanguageModel) -> None:
     assert chart.layout.xaxis.ticktext is None
 
 
-@pytest.mark.parametrize("text", ["<b>bold</b>", "$x$", "<script>alert(1)</script>", "a & b"])
+@pytest.mark.parametrize("text", ["<i>it</i>", "$x$", "<script>alert(1)</script>", "a & b"])
 def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
-    batch = score(tiny, f"{text} {text}")
+    batch = score(tiny, f"{text} x")
     for i, j in batch.positions:
         for chart in (expected_chart(batch, i, j), distribution_chart(batch, i, j), logs_chart(batch, i, j, "nats")):
             spec = json.loads(chart.to_json())
             texts = json.dumps(spec["layout"]) + json.dumps([trace.get("text") for trace in spec["data"]])
             assert "<script" not in texts
-            assert "<b>bold" not in texts
+            assert "<i>" not in texts
             assert "$" not in texts
 
 

@@ -48,7 +48,7 @@ def test_log_probas_within_1e_5_of_float64(gpt2: LanguageModel, lecture: ScoredB
     assert (lecture.log_probas.double() - exact).abs().max().item() < 1e-5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(ROW, min_size=1, max_size=5))
 def test_the_ladder_equals_cross_entropy_on_each_row_alone(tiny: LanguageModel, rows: list[list[int]]) -> None:
     batch = score(tiny, rows)

@@ -86,14 +86,12 @@ def _row(settings: Settings, i: int) -> None:
 
 def _text_box(key: str, label: str, text: str, titles: Titles, locked: bool = False) -> None:
     shell.give(key, text)
-    st.text_input(
-        label,
-        key=key,
-        label_visibility=titles,
-        disabled=locked,
-        live=TYPING_PAUSE,
-        on_change=_read_rows,
-    )
+    if "\n" in text:  # a one-line box would drop the newlines
+        st.text_area(label, key=key, height=68, label_visibility=titles, disabled=locked, on_change=_read_rows)
+    else:
+        st.text_input(
+            label, key=key, label_visibility=titles, disabled=locked, live=TYPING_PAUSE, on_change=_read_rows
+        )
 
 
 def _show_tokens(what: str, text: str) -> None:
