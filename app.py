@@ -31,4 +31,3 @@ with right.container(key="headline"):
     headline(result.batch, settings)
 with below:
     look_inside()
-shell.write_link()

@@ -274,4 +274,4 @@ def _tokens(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, ...
 
 
 def _count(tokens: Sequence[Token]) -> str:
-    return f"{len(tokens)} token{'' if len(tokens) == 1 else 's'}"
+    return f"{len(tokens):,} token{'' if len(tokens) == 1 else 's'}"

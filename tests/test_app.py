@@ -213,8 +213,8 @@ def test_tables_are_there_on_demand() -> None:
 
 def test_a_newline_survives_the_editor() -> None:
     app = page(input=["one\ntwo"])
-    assert app.text_area(key="input-0").value == "one\ntwo"
-    app.text_area(key="input-0").set_value("one\nthree").run()
+    assert app.text_area(key="input-0-lines").value == "one\ntwo"
+    app.text_area(key="input-0-lines").set_value("one\nthree").run()
     assert query(app)["input"] == ["one\nthree"]
-    app.text_area(key="input-0").set_value("one three").run()
+    app.text_area(key="input-0-lines").set_value("one three").run()
     assert app.text_input(key="input-0").value == "one three"

@@ -31,7 +31,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 
         page.on("console", on_console)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: complaints.append(r.url) if "://x/" in r.url or "evil" in r.url else None)
+        page.on("request", lambda r: None if "127.0.0.1" in r.url[:24] else complaints.append(r.url))
         yield page
         assert complaints == []
 
@@ -46,8 +46,6 @@ def column(page: Page, name: str) -> "None":
 
 def chart(page: Page, name: str) -> None:
     """The first chart is about this p_ij (Plotly puts zero-width spaces around a subscript)."""
-    title = page.locator(".gtitle").first
-    expect.soft(title).to_be_attached()
     page.wait_for_function(
         "name => document.querySelector('.gtitle')?.textContent.replaceAll('\\u200b', '').startsWith(name)", arg=name
     )
@@ -116,9 +114,9 @@ def test_a_deep_link_opens_first_on_a_fresh_server(page: Page, log_file: Path) -
 
 
 def test_a_bad_link_is_said_and_the_page_works(page: Page, app: Server) -> None:
-    open_page(page, f"{app.url}/?at=99&units=bananas&model=gtp2&step=x")
+    open_page(page, f"{app.url}/?at=77&units=bananas&model=gtp2&step=x")
     loss(page, "10.7940")
-    for says in ("'99'" if False else "There is no p99", "'bananas'", "'gtp2'", "'x'"):
+    for says in ("There is no p77", "'bananas'", "'gtp2'", "'x'"):
         expect(page.get_by_text(says)).to_be_visible()
     page.get_by_role("button", name="p 12, target").click()
     chart(page, "p12 after")

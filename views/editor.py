@@ -11,6 +11,9 @@ from views import shell
 from views.presets import PRESETS, Preset
 from views.settings import LINK_LIMIT, MAX_ROWS, Settings
 
+# Of a row that is left out, to show where it goes wrong.
+TOKENS_SHOWN = 60
+
 Titles = Literal["visible", "collapsed"]
 
 # The whole text of a row goes to the server as the visitor types, after this pause.
@@ -85,8 +88,9 @@ def _row(settings: Settings, i: int) -> None:
 
 
 def _text_box(key: str, label: str, text: str, titles: Titles, locked: bool = False) -> None:
+    key = _box(key, text)
     shell.give(key, text)
-    if "\n" in text:  # a one-line box would drop the newlines
+    if "\n" in text:
         st.text_area(label, key=key, height=68, label_visibility=titles, disabled=locked, on_change=_read_rows)
     else:
         st.text_input(
@@ -94,8 +98,15 @@ def _text_box(key: str, label: str, text: str, titles: Titles, locked: bool = Fa
         )
 
 
+def _box(key: str, text: str) -> str:
+    """The key of the box that shows `text`: a one-line box would drop newlines, so they get a larger one."""
+    return f"{key}-lines" if "\n" in text else key
+
+
 def _show_tokens(what: str, text: str) -> None:
-    st.text(f"{what}:  " + "  |  ".join(token.label for token in _encode(text)))
+    tokens = _encode(text)
+    more = f"  … and {len(tokens) - TOKENS_SHOWN:,} more" if len(tokens) > TOKENS_SHOWN else ""
+    st.text(f"{what}:  " + "  |  ".join(token.label for token in tokens[:TOKENS_SHOWN]) + more)
 
 
 def _shifted_text(text: str) -> str:
@@ -112,10 +123,14 @@ def _encode(text: str) -> tuple[Token, ...]:
 def _read_rows() -> None:
     """The boxes have changed: take them into the settings."""
     current = shell.settings()
-    rows = range(len(current.inputs))
-    inputs = tuple(st.session_state[f"input-{i}"] for i in rows)
-    targets = None if current.targets is None else tuple(st.session_state[f"target-{i}"] for i in rows)
-    shell.change(inputs=inputs, targets=targets)
+
+    def typed(name: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(st.session_state[_box(f"{name}-{i}", text)] for i, text in enumerate(texts))
+
+    shell.change(
+        inputs=typed("input", current.inputs),
+        targets=None if current.targets is None else typed("target", current.targets),
+    )
 
 
 def _use(preset: Preset) -> None:

@@ -23,6 +23,7 @@ TABLE_TOP = 20
 @st.fragment
 def look_inside() -> None:
     """The ladder table, the steps explained, and the charts of the chosen p_ij."""
+    shell.write_link()
     settings = shell.settings()
     batch = _batch(settings)
     if batch is None:
@@ -37,7 +38,6 @@ def look_inside() -> None:
         _explanation(batch, settings)
         _charts(settings.model, settings.inputs, settings.targets, settings.at, settings.units)
         _tables(batch, settings)
-    shell.write_link()
 
 
 def _batch(settings: Settings) -> ScoredBatch | None:

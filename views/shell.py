@@ -22,11 +22,12 @@ def begin(title: str, subtitle: str) -> Settings:
     st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
     _read_link()
+    write_link()
     with st.sidebar:
         _sidebar()
     st.title(title, anchor=False)
     st.caption(subtitle)
-    for notice in st.session_state.notices:
+    for notice in [*st.session_state.notices, *_link_notice()]:
         with st.container(border=True, horizontal=True):
             st.badge("Note", icon=":material/info:", color="orange")
             st.text(notice)
@@ -49,7 +50,7 @@ def change(**fields: Any) -> None:
 
 def correct(sentence: str, **fields: Any) -> None:
     """The settings name what is not there: put these fields right, say so if a link was to blame, run again."""
-    notices = [] if st.session_state.changed else [*st.session_state.notices, sentence]
+    notices = [*st.session_state.notices, sentence] if st.session_state.by_link else []
     change(**fields)
     st.session_state.notices = notices
     st.rerun()
@@ -67,7 +68,7 @@ def give(key: str, value: object) -> None:
 
 
 def write_link() -> None:
-    """Bring the address bar up to date. Call it last."""
+    """Bring the address bar up to date: `begin` does, and a fragment must, because it runs without the page."""
     query = settings().to_query()
     if _query() != _as_lists(query):
         st.query_params.from_dict(query)
@@ -77,9 +78,17 @@ def write_link() -> None:
 
 def _read_link() -> None:
     """Take the settings from the address bar: on the first run, and after the browser's back and forward."""
-    st.session_state.setdefault("changed", False)
-    if "settings" not in st.session_state or (not st.session_state.changed and _query() != st.session_state.link):
+    arrived = "settings" not in st.session_state
+    went_back = not arrived and not st.session_state.changed and _query() != st.session_state.link
+    st.session_state.by_link = arrived or went_back
+    if st.session_state.by_link:
         st.session_state.settings, st.session_state.notices = from_query(_query())
+
+
+def _link_notice() -> list[str]:
+    if settings().text_fits_link:
+        return []
+    return ["This text is too long for the address bar: a copied link opens without it."]
 
 
 def _query() -> dict[str, list[str]]:

@@ -28,7 +28,7 @@ function miniature(column) {
 
 function token([label, id], kind) {
   const chip = make("span", `token ${kind}`, label);
-  chip.title = `${label}  (id ${id})`;
+  chip.title = `${label} (id ${id})`;
   return chip;
 }
 
