@@ -3,7 +3,7 @@
 import streamlit as st
 
 from views import shell
-from views.editor import editor, row_errors
+from views.editor import editor, examples, row_errors
 
 settings = shell.begin(
     "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
@@ -12,9 +12,12 @@ settings = shell.begin(
 left, right = st.columns([11, 9], gap="small")
 with left:
     editor(settings)
+with right:
+    numbers = st.container(key="headline")
+    examples()
 below = st.container()
 
-with right.skeleton(height=120), below.skeleton(height=560), st.spinner("Making the model and scoring the text …"):
+with numbers.skeleton(height=120), below.skeleton(height=560), st.spinner("Making the model and scoring the text …"):
     from views.cache import reading
     from views.headline import headline
     from views.inside import look_inside
@@ -27,7 +30,7 @@ if result.batch and settings.at not in result.batch.positions:
 
 with left:
     row_errors(result.errors, settings)
-with right.container(key="headline"):
+with numbers:
     headline(result.batch, settings)
 with below:
     look_inside()

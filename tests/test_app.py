@@ -139,7 +139,7 @@ def test_unequal_lengths_are_shown_and_mended_in_one_step() -> None:
     assert "Row 2 has 2 tokens in its input and 3 tokens in its target" in texts(app)
     assert "·really  |  ·like  |  ·it" in texts(app)
     assert numbers(app)[0] == "10.4172"
-    button(app, "Use the inputs shifted by one").click().run()
+    button(app, "Shift all inputs by one").click().run()
     assert "left out" not in texts(app)
 
 

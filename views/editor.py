@@ -22,11 +22,7 @@ TYPING_PAUSE = "200ms"
 
 def editor(settings: Settings) -> None:
     """The rows, with the buttons that change them."""
-    with st.container(border=True, gap="small", key="editor"):
-        with st.container(horizontal=True, gap="small", key="presets", vertical_alignment="center"):
-            st.caption("Examples", width="content")
-            for preset in PRESETS:
-                st.button(preset.name, help=preset.why, type="tertiary", on_click=_use, args=(preset,))
+    with st.container(border=True, gap="xsmall", key="editor"):
         for i in range(len(settings.inputs)):
             _row(settings, i)
         with st.container(horizontal=True, vertical_alignment="center", key="editor-actions"):
@@ -46,16 +42,24 @@ def editor(settings: Settings) -> None:
             )
 
 
+def examples() -> None:
+    """The presets, one click away."""
+    with st.container(horizontal=True, gap="small", key="presets", vertical_alignment="center"):
+        st.caption("Examples", width="content")
+        for preset in PRESETS:
+            st.button(preset.name, help=preset.why, type="tertiary", on_click=_use, args=(preset,))
+
+
 def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
     """One sentence for each row that cannot be scored, with its tokens and the way out as a button."""
     for number, error in errors.items():
-        with st.container(border=True, key=f"error-{number}", gap="small"):
+        with st.container(border=True, key=f"error-{number}", gap="xsmall"):
             st.badge(f"Row {number} is left out", icon=":material/error:", color="red")
             st.text(str(error))
             if isinstance(error, UnequalLengthsError) and settings.targets is not None:
                 _show_tokens("input", settings.inputs[number - 1])
                 _show_tokens("target", settings.targets[number - 1])
-                st.button("Use the inputs shifted by one", key=f"mend-{number}", on_click=_shift)
+                st.button("Shift all inputs by one", key=f"mend-{number}", on_click=_shift)
             elif isinstance(error, TooLongError):
                 st.button(
                     f"Keep the first {error.limit} tokens",

@@ -44,7 +44,7 @@ def figure(title: str, subtitle: str, height: int) -> go.Figure:
                 "pad": {"l": 4, "t": 6},
             },
             "height": height,
-            "margin": {"l": 8, "r": 16, "t": 64, "b": 8},
+            "margin": {"l": 8, "r": 16, "t": 72, "b": 8},
             "font": {"size": TEXT_SIZE},
             "showlegend": False,
             "dragmode": False,

@@ -1,0 +1,44 @@
+# `make run` and `make test` do everything on a fresh machine that has Python 3.11 and make.
+# PyTorch without gigabytes of CUDA on Linux: make run TORCH_INDEX=<the CPU index that pytorch.org names>
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: run test lint format screenshots chromium
+
+run: .venv/app
+	.venv/bin/streamlit run app.py
+
+test: .venv/dev chromium
+	.venv/bin/python -m pytest
+
+lint: .venv/dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: .venv/dev
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+screenshots: .venv/dev chromium
+	.venv/bin/python tests/screenshots.py
+
+.venv/app: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch==2.13.0)
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
+.venv/dev: .venv/app
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+# The browser tests drive a Chromium; where none is found and apt cannot bring one, they are skipped and say so.
+chromium:
+	@command -v chromium chromium-browser google-chrome google-chrome-stable microsoft-edge >/dev/null \
+	|| { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+	|| echo 'No Chromium, and no way to install one here: the browser tests will be skipped.'

@@ -1,0 +1,40 @@
+"""Every page at three sizes, light and dark, into screenshots/.
+
+make screenshots
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.browser import ROOT, chromium, open_page, server
+
+PAGES = {"loss": "/?at=12"}
+SIZES = ((1440, 900), (1280, 720), (390, 844))
+LONGEST = 5000
+
+
+def main() -> None:
+    folder = ROOT / "screenshots"
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as logs, server(Path(logs) / "log") as app, chromium() as browser:
+        for name, path in PAGES.items():
+            for width, height in SIZES:
+                for scheme in ("light", "dark"):
+                    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                    open_page(page, app.url + path)
+                    page.wait_for_timeout(1000)
+                    first = folder / f"{name}-{width}x{height}-{scheme}.png"
+                    page.screenshot(path=first)
+                    whole = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+                    page.set_viewport_size({"width": width, "height": min(max(whole, height), LONGEST)})
+                    page.wait_for_timeout(700)
+                    page.screenshot(path=first.with_stem(first.stem + "-whole"))
+                    page.close()
+                    print(first.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

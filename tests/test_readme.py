@@ -1,0 +1,57 @@
+"""The README's commands and code do what it says."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from gptloss import ScoredBatch
+from gptloss.cli import main
+from tests.browser import ROOT
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_five_lines_run(capsys: pytest.CaptureFixture[str], lecture: ScoredBatch) -> None:
+    (code,) = blocks("python")
+    exec(code, {})
+    out = capsys.readouterr().out
+    assert str(lecture.loss)[:8] == "10.79396"
+    assert "10.79396" in out
+    assert "48725.8" in out
+
+
+def test_the_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gptloss ")]
+    assert len(commands) == 2
+    for command in commands:
+        assert main(shlex.split(command)[1:]) == 0
+    assert "48,725.8" in capsys.readouterr().out
+
+
+def test_make_has_the_targets() -> None:
+    targets = set(re.findall(r"`make (\w+)`|^make (\w+)", README, re.MULTILINE))
+    for target in {a or b for a, b in targets}:
+        run = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+
+
+def test_the_tree_is_the_tree() -> None:
+    tree = next(block for block in re.findall(r"```\n(.*?)```", README, re.DOTALL) if "app.py" in block)
+    folder = ""
+    for line in tree.splitlines():
+        name = line.split()[0]
+        folder = folder if line.startswith("  ") else ""
+        assert (ROOT / folder / name).exists(), name
+        if not line.startswith("  ") and name.endswith("/"):
+            folder = name
+    named = {word.split()[0].rstrip("/") for word in tree.splitlines()}
+    for package in ("gptloss", "views"):
+        for path in (ROOT / package).iterdir():
+            if not path.name.startswith(("_", ".")) and path.suffix in {".py", ""} and "egg" not in path.name:
+                assert path.name in named | {"py.typed", "presets.py"}, path.name
