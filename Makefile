@@ -38,7 +38,8 @@ screenshots: .venv/dev chromium
 
 # The browser tests drive a Chromium; where none is found and apt cannot bring one, they are skipped and say so.
 chromium:
-	@command -v chromium chromium-browser google-chrome google-chrome-stable microsoft-edge >/dev/null \
-	|| { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	@for name in chromium chromium-browser google-chrome google-chrome-stable microsoft-edge; do \
+	     command -v $$name >/dev/null && exit 0; done; \
+	{ command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
 	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 	|| echo 'No Chromium, and no way to install one here: the browser tests will be skipped.'

@@ -1,5 +1,7 @@
 """Loss, step by step: how do six probabilities become 10.7940 and 48,725?"""
 
+from contextlib import ExitStack
+
 import streamlit as st
 
 from views import shell
@@ -17,8 +19,13 @@ with right:
     examples()
 below = st.container()
 
-with numbers.skeleton(height=120), below.skeleton(height=560), st.spinner("Making the model and scoring the text …"):
-    from views.cache import reading
+with ExitStack() as waiting:
+    if shell.first_run():  # later, what is on the screen stays until the new numbers are there
+        waiting.enter_context(numbers.skeleton(height=100))
+        waiting.enter_context(below.skeleton(height=560))
+        waiting.enter_context(right)
+        waiting.enter_context(st.spinner("Making the model and scoring the text …"))
+    from views.cache import reading  # loads torch: not before the page has its title
     from views.headline import headline
     from views.inside import look_inside
 

@@ -11,6 +11,7 @@ Units = Literal["nats", "bits"]
 
 # A mean of more terms than this is written with dots.
 TERMS_SHOWN = 8
+TERMS_A_LINE = 3
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
         Step(
             "Mean",
             f"The mean of all {n} logs: every target token counts the same, whichever row it is in.",
-            rf"\frac{{1}}{{{n}}}\left({_sum_of_logs(batch, units)}\right) = {mean:.4f}",
+            rf"\begin{{aligned}}\tfrac{{1}}{{{n}}}(&{_sum_of_logs(batch, units)})\\ &= {mean:.4f}\end{{aligned}}",
             "avg_log_proba = torch.mean(log_probas)",
         ),
         Step(
@@ -101,8 +102,8 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
         Step(
             "Perplexity",
             f"The model is as unsure as if it chose between {perplexity_text(batch.loss)} equally likely tokens.",
-            rf"{base}^{{\,{loss:.4f}}} = {_latex(perplexity_text(batch.loss))}",
-            "perplexity = torch.exp(loss)",
+            rf"{base}^{{\,{loss:.6f}}} = {_latex(perplexity_text(batch.loss))}",
+            "perplexity = torch.exp(loss)  # the loss in nats",
         ),
     )
 
@@ -118,7 +119,8 @@ def _sum_of_logs(batch: ScoredBatch, units: Units) -> str:
     logs = [f"- {abs(in_units(value, units)):.4f}" for value in batch.log_probas.tolist()]
     if len(logs) > TERMS_SHOWN:
         logs = [*logs[: TERMS_SHOWN // 2], r"- \dots", *logs[-TERMS_SHOWN // 2 + 1 :]]
-    return " ".join(logs)
+    lines = (" ".join(logs[start : start + TERMS_A_LINE]) for start in range(0, len(logs), TERMS_A_LINE))
+    return r"\\ &".join(lines)
 
 
 def _logits_code(batch: ScoredBatch) -> str:

@@ -43,7 +43,7 @@ def button(app: AppTest, label: str) -> Any:
 def test_the_first_page_is_the_lecture() -> None:
     app = page()
     assert numbers(app) == ["10.7940", "48,725.8", "10.8249"]
-    assert "0.0309 nats per token better than a blind guess." in texts(app)
+    assert "0.0309 nats per token better than a blind guess (random weights, seed 123)." in texts(app)
     assert query(app) == {}
 
 
@@ -147,7 +147,7 @@ def test_too_long_says_how_many_and_offers_what_fits() -> None:
     app = page(input=[" word" * 300])
     assert "Row 1's input has 299 tokens and gpt2-untrained reads at most 256 at once." in texts(app)
     assert numbers(app)[:2] == ["–", "–"]
-    button(app, "Keep the first 256 tokens").click().run()
+    button(app, "Keep the first 256 tokens and the next as the last target").click().run()
     assert "–" not in numbers(app)
     assert app.text_input(key="input-0").value == " word" * 257
 

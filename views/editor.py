@@ -62,7 +62,8 @@ def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
                 st.button("Shift all inputs by one", key=f"mend-{number}", on_click=_shift)
             elif isinstance(error, TooLongError):
                 st.button(
-                    f"Keep the first {error.limit} tokens",
+                    f"Keep the first {error.limit} tokens"
+                    + (" and the next as the last target" if settings.targets is None else ""),
                     key=f"mend-{number}",
                     on_click=_keep_first,
                     args=(number - 1, error.limit),

@@ -12,7 +12,8 @@ from views.settings import Settings
 
 def headline(batch: ScoredBatch | None, settings: Settings) -> None:
     """Loss, perplexity and ln V, large; dashes while no row can be scored."""
-    v = REGISTRY[settings.model].info.vocab_size
+    info = REGISTRY[settings.model].info
+    v = info.vocab_size
     base, log = ("e", "ln") if settings.units == "nats" else ("2", "log₂")
     guess = uniform_loss(v)
     loss, perplexity, uniform = st.columns(3, gap="xsmall", wrap=False)
@@ -32,10 +33,11 @@ def headline(batch: ScoredBatch | None, settings: Settings) -> None:
         border=True,
     )
     if batch:
-        st.text(_verdict(in_units(guess - batch.loss, settings.units), settings))
+        verdict = _verdict(in_units(guess - batch.loss, settings.units), settings.units)
+        st.text(f"{verdict} a blind guess ({info.weights}).")
 
 
-def _verdict(gain: float, settings: Settings) -> str:
+def _verdict(gain: float, units: str) -> str:
     if abs(gain) < 0.00005:
-        return "The same as a blind guess."
-    return f"{abs(gain):.4f} {settings.units} per token {'better' if gain > 0 else 'worse'} than a blind guess."
+        return "The same as"
+    return f"{abs(gain):.4f} {units} per token {'better' if gain > 0 else 'worse'} than"

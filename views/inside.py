@@ -18,6 +18,10 @@ from views.settings import Settings
 
 LADDER = "ladder"
 TABLE_TOP = 20
+# As many digits as the book prints; a probability keeps them at any size.
+DIGITS = {name: st.column_config.NumberColumn(format="%.4e") for name in ("target_proba", "proba")} | {
+    name: st.column_config.NumberColumn(format="%.4f") for name in ("logit", "log_proba", "loss_share", "entropy")
+}
 
 
 @st.fragment
@@ -27,7 +31,7 @@ def look_inside() -> None:
     settings = shell.settings()
     batch = _batch(settings)
     if batch is None:
-        st.info("No row can be scored yet: write an input and a target above, or choose an example.")
+        st.info("No row can be scored yet: mend a row above, or choose an example.")
     else:
         ladder_table(
             _ladder_data(settings.model, settings.inputs, settings.targets, _start(batch, settings), settings.units),
@@ -123,7 +127,8 @@ def _tables(batch: ScoredBatch, settings: Settings) -> None:
     with st.expander("The numbers as tables", icon=":material/table:", key="tables", on_change="rerun") as tables:
         if tables.open:
             st.caption("The ladder, a line for each target token; logs and entropies in nats")
-            st.dataframe(ladder_frame(batch), hide_index=True, key="ladder-frame")
+            st.dataframe(ladder_frame(batch), hide_index=True, column_config=DIGITS, key="ladder-frame")
             i, j = settings.at
             st.caption(f"The {TABLE_TOP} likeliest tokens at {position_name(i, j)}")
-            st.dataframe(predictions_table(batch.top(i, j, TABLE_TOP)), hide_index=True, key="top-frame")
+            top = predictions_table(batch.top(i, j, TABLE_TOP))
+            st.dataframe(top, hide_index=True, column_config=DIGITS, key="top-frame")

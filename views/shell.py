@@ -40,6 +40,11 @@ def settings() -> Settings:
     return current
 
 
+def first_run() -> bool:
+    """Whether this is the visit's first run, before anything has been shown."""
+    return bool(st.session_state.arrived)
+
+
 def change(**fields: Any) -> None:
     """Set these fields of the settings. Call it from a callback, before the script runs again."""
     st.session_state.settings = replace(settings(), **fields)
@@ -80,6 +85,7 @@ def _read_link() -> None:
     """Take the settings from the address bar: on the first run, and after the browser's back and forward."""
     arrived = "settings" not in st.session_state
     went_back = not arrived and not st.session_state.changed and _query() != st.session_state.link
+    st.session_state.arrived = arrived
     st.session_state.by_link = arrived or went_back
     if st.session_state.by_link:
         st.session_state.settings, st.session_state.notices = from_query(_query())

@@ -144,6 +144,7 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
     shares = [value / total if total else 0.0 for value in logs]
     symbol = "ln" if units == "nats" else "log<sub>2</sub>"
     few = len(logs) <= LABELLED_BARS
+    ticks = range(0, len(logs), 1 + (len(logs) - 1) // LABELLED_BARS)
     chart = figure("What each token adds to the loss", f"minus the mean = {-mean:.4f} {units} per token", height=340)
     chart.add_bar(
         x=list(range(len(logs))),
@@ -174,16 +175,12 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
         xanchor="left",
         xshift=6,
     )
-    ticks = [
-        f"{_name(*position)}<br><b>{share:.1%}</b>" for position, share in zip(batch.positions, shares, strict=True)
-    ]
     chart.update_xaxes(
         quiet_axis(
             "target token and its share of the loss" if few else "target token",
-            tickvals=list(range(len(logs))) if few else None,
-            ticktext=ticks if few else None,
+            tickvals=list(ticks),
+            ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.1%}</b>" if few else "") for k in ticks],
             ticks="",
-            showticklabels=few,
         )
     )
     chart.update_yaxes(quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT))

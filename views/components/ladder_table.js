@@ -37,7 +37,7 @@ const under = (text) => make("span", "under", text);
 
 function bar(length) {
   const element = make("div", "bar");
-  element.style.width = `${Math.max(2, 100 * length)}%`;
+  element.style.width = `${(5.6 * Math.max(0.02, length)).toFixed(3)}rem`;
   return element;
 }
 
@@ -134,7 +134,6 @@ function flatten(data) {
 }
 
 function result(data) {
-  const [base, exponent, perplexity] = data.power;
   const badge = make(
     "span",
     data.agrees ? "badge" : "badge differs",
@@ -148,7 +147,7 @@ function result(data) {
     make("span", "arrow", "→"),
     make("span", "", "6 · Minus: cross-entropy loss ", make("b", "loss", data.loss)),
     make("span", "arrow", "→"),
-    make("span", "", `perplexity ${base}`, make("sup", "", exponent), " = ", make("b", "", perplexity)),
+    make("span", "", `perplexity ${data.base}`, make("sup", "", "loss"), " = ", make("b", "", data.perplexity)),
     badge,
   );
 }
@@ -174,6 +173,11 @@ function reveal(root, at, focus) {
   const right = column.offsetLeft + column.offsetWidth;
   if (left < scroll.scrollLeft) scroll.scrollLeft = left;
   if (right > scroll.scrollLeft + scroll.clientWidth) scroll.scrollLeft = right - scroll.clientWidth;
+}
+
+// Fades the right edge while there are columns beyond it.
+function fade(scroll) {
+  scroll.classList.toggle("more", scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 4);
 }
 
 const states = new WeakMap();
@@ -209,10 +213,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const parts = [table(data, choose), flatten(data), result(data)];
     if (data.count > data.columns.length) parts.unshift(pages(data, choose));
     root.replaceChildren(...parts);
-    root.querySelector(".scroll").scrollLeft = scrolled;
+    const scroll = root.querySelector(".scroll");
+    scroll.scrollLeft = scrolled;
+    scroll.onscroll = () => fade(scroll);
+    new ResizeObserver(() => fade(scroll)).observe(scroll);
     mark(root, data.at);
     reveal(root, data.at, state.focus);
   } else {
     mark(root, data.at);
+    const focused = root.getRootNode().activeElement;
+    if (root.contains(focused) && focused.matches("button.pick")) reveal(root, data.at, true);
   }
 }

@@ -64,7 +64,8 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
         "shapes": [by_row if len(by_row) < 60 else f"{len(batch.rows)} rows", flat],
         "mean": f"{in_units(batch.avg_log_proba, units):.4f}",
         "loss": f"{in_units(loss, units):.4f}",
-        "power": ["e" if units == "nats" else "2", f"{in_units(loss, units):.4f}", perplexity_text(loss)],
+        "base": "e" if units == "nats" else "2",
+        "perplexity": perplexity_text(loss),
         "agrees": abs(loss - again) <= TOLERANCE,
         "both": [f"{loss:.7f}", f"{again:.7f}"],
     }
