@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import streamlit as st
 
+from gptloss.numbers import position_name
 from views import shell
 from views.editor import editor, examples, row_errors
 
@@ -33,7 +34,8 @@ with ExitStack() as waiting:
 
 if result.batch and settings.at not in result.batch.positions:
     i, j = result.batch.positions[0]
-    shell.correct(f"There is no p{settings.at[0]}{settings.at[1]} in this text; p{i}{j} is shown.", at=(i, j))
+    wanted, first = position_name(*settings.at), position_name(i, j)
+    shell.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
 
 with left:
     row_errors(result.errors, settings)

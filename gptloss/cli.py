@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, load_model
-from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
 from gptloss.tokens import Token
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, or 2 after a mistake of the user's."""
     options = _parser().parse_args(argv)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack `·`
     try:
-        print(options.run(options))
+        print(options.run(options), flush=True)
     except GptlossError as error:
         print(f"gptloss: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -57,7 +59,7 @@ def _loss(options: argparse.Namespace) -> str:
     from gptloss.scoring import score
 
     batch = score(model, options.input, options.target)
-    return json.dumps(loss_as_json(batch), ensure_ascii=False) if options.json else loss_as_text(batch)
+    return json.dumps(loss_as_json(batch)) if options.json else loss_as_text(batch)
 
 
 def loss_as_json(batch: "ScoredBatch") -> dict[str, Any]:
@@ -107,7 +109,6 @@ def _tokens_as_json(tokens: Sequence[Token]) -> list[dict[str, Any]]:
 
 def loss_as_text(batch: "ScoredBatch") -> str:
     """The ladder as a table to read: a line for each p_ij, then the mean, the loss and the perplexity."""
-    from gptloss.ladder import position_name
     from gptloss.measures import uniform_loss
 
     info = batch.model.info

@@ -1,13 +1,10 @@
 """The book's steps from logits to perplexity as data: a sentence, the formula with numbers, the PyTorch lines."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from gptloss.measures import nats_to_bits
-from gptloss.numbers import odds_text, perplexity_text, power_text, proba_text
+from gptloss.numbers import Units, odds_text, perplexity_text, position_name, power_text, proba_text
 from gptloss.scoring import ScoredBatch
-
-Units = Literal["nats", "bits"]
 
 # A mean of more terms than this is written with dots.
 TERMS_SHOWN = 8
@@ -22,11 +19,6 @@ class Step:
     sentence: str
     latex: str
     code: str
-
-
-def position_name(i: int, j: int) -> str:
-    """`p12`; from the tenth position on `p1,12`, because p112 could be read two ways."""
-    return f"p{i}{j}" if j < 10 else f"p{i},{j}"
 
 
 def in_units(nats: float, units: Units) -> float:

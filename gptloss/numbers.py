@@ -1,19 +1,27 @@
 """Numbers for the eye: enough digits to check against the book, and no probability shown as 0."""
 
 import math
+from typing import Literal
+
+Units = Literal["nats", "bits"]
+
+
+def position_name(i: int, j: int) -> str:
+    """`p12`; from the tenth position on `p1,12`, because p112 could be read two ways."""
+    return f"p{i}{j}" if j < 10 else f"p{i},{j}"
 
 
 def proba_text(log_proba: float, digits: int = 2) -> str:
     """A probability from its natural log: `0.7725`, `7.45e-05`, `4.76e-400`, `1 - 2.1e-06`; never `0`.
 
-    `digits` after the point where there is a power of ten. Takes the log because the probability itself may
+    `digits` after the first one. Takes the log because the probability itself may
     be below what a float can hold.
     """
     if log_proba > math.log(0.99995):
         rest = -math.expm1(log_proba)
         return f"1 - {rest:.2g}" if rest > 0 else "1.0000"
     if log_proba >= math.log(0.001):
-        return f"{math.exp(log_proba):.4f}"
+        return f"{math.exp(log_proba):#.{max(4, digits + 1)}g}"
     return power_text(log_proba, digits)
 
 

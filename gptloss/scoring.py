@@ -4,11 +4,12 @@ Position (i, j) predicts target (i, j): after reading the row's input tokens 1 t
 is asked for target token j. Both count from 1, as in the book's p_ij.
 """
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import cast
+from typing import SupportsIndex, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +19,10 @@ from torch import Tensor
 from gptloss import measures
 from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
 from gptloss.models.base import LanguageModel
+from gptloss.numbers import position_name
 from gptloss.tokens import Token, Tokenizer
 
-TextOrIds = str | Sequence[int]
+TextOrIds = str | Sequence[SupportsIndex]
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
@@ -93,7 +95,7 @@ class ScoredBatch:
             return self.positions.index((i, j))
         except ValueError:
             raise GptlossError(
-                f"There is no p_{i}{j}: the rows have {', '.join(f'{len(r.targets)}' for r in self.rows)} targets."
+                f"There is no {position_name(i, j)}: the rows have {', '.join(f'{len(r.targets)}' for r in self.rows)} targets."
             ) from None
 
     @property
@@ -259,13 +261,28 @@ def _ids(tokens: Iterable[Token]) -> Int[Tensor, " n"]:
 
 def _as_rows(rows: TextOrIds | Sequence[TextOrIds]) -> list[TextOrIds]:
     """One row or several, as several."""
-    single = isinstance(rows, str) or (len(rows) > 0 and isinstance(rows[0], int))
+    single = isinstance(rows, str) or (len(rows) > 0 and _is_id(rows[0]))
     return [cast(TextOrIds, rows)] if single else list(cast(Sequence[TextOrIds], rows))
+
+
+def _is_id(value: object) -> bool:
+    """Whether this is a whole number, of Python's, numpy's or torch's."""
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
 
 
 def _tokens(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, ...]:
     try:
-        tokens = tokenizer.encode(row) if isinstance(row, str) else tuple(map(tokenizer.token, row))
+        tokens = (
+            tokenizer.encode(row)
+            if isinstance(row, str)
+            else tuple(tokenizer.token(operator.index(id)) for id in row)
+        )
+    except TypeError as error:
+        raise GptlossError(f"{what} is neither a text nor whole numbers: {error}.") from error
     except GptlossError as error:
         raise GptlossError(f"{what}: {error}") from error
     if not tokens:

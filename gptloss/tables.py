@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from gptloss.ladder import position_name
-from gptloss.numbers import odds_text
+from gptloss.numbers import odds_text, position_name
 from gptloss.scoring import Prediction, ScoredBatch
 
 

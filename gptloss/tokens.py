@@ -1,5 +1,7 @@
 """Text to tokens and back. A token is an id and the bytes it stands for, never a `str`."""
 
+import hashlib
+from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -7,7 +9,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import tiktoken
-from tiktoken.load import load_tiktoken_bpe
 
 from gptloss.errors import GptlossError
 
@@ -76,14 +77,8 @@ class GPT2Tokenizer:
     """
 
     def __init__(self, path: Path = GPT2_FILE) -> None:
-        try:
-            ranks = load_tiktoken_bpe(str(path), GPT2_SHA256)
-        except (OSError, ValueError) as error:
-            raise GptlossError(
-                f"The vocabulary {path.name} is missing or damaged ({error}); install gptloss again."
-            ) from error
         self._bpe = tiktoken.Encoding(
-            "gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={END_OF_TEXT: 50256}
+            "gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=_read_ranks(path), special_tokens={END_OF_TEXT: 50256}
         )
 
     @property
@@ -93,13 +88,29 @@ class GPT2Tokenizer:
     def encode(self, text: str, *, special: bool = False) -> tuple[Token, ...]:
         """The tokens of `text`. Raises `GptlossError` for half a surrogate pair, which no UTF-8 can hold."""
         check_unicode(text)
-        ids = self._bpe.encode(text, allowed_special="all") if special else self._bpe.encode_ordinary(text)
+        try:
+            ids = self._bpe.encode(text, allowed_special="all") if special else self._bpe.encode_ordinary(text)
+        except BaseException as error:  # tiktoken's own, for a million blanks in a row, is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            raise GptlossError("The text has too many blanks in a row for the tokenizer; remove some.") from None
         return tuple(map(self.token, ids))
 
     def token(self, id: int) -> Token:
         if not 0 <= id < self.vocab_size:
             raise GptlossError(f"There is no token {id}; ids run from 0 to {self.vocab_size - 1:,}.")
         return Token(id, self._bpe.decode_single_token_bytes(id))
+
+
+def _read_ranks(path: Path) -> dict[bytes, int]:
+    """Bytes to rank from tiktoken's file format: a line each, base64 and number."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise GptlossError(f"The vocabulary {path.name} cannot be read ({error}); install gptloss again.") from error
+    if hashlib.sha256(data).hexdigest() != GPT2_SHA256:
+        raise GptlossError(f"The vocabulary {path.name} is damaged: its checksum is wrong; install gptloss again.")
+    return {b64decode(word): int(rank) for word, rank in (line.split() for line in data.splitlines())}
 
 
 @cache

@@ -53,7 +53,7 @@ def test_the_page_shows_its_title_before_torch_is_loaded() -> None:
         "import sys, views.shell, views.editor; print([m for m in ['torch', 'plotly', 'pandas'] if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not {"torch", "pandas", "transformers"} & set(ast.literal_eval(run.stdout))
+    assert set(ast.literal_eval(run.stdout)) <= {"streamlit", "plotly"}  # Streamlit loads a part of plotly itself
 
 
 def test_the_public_names_are_there() -> None:

@@ -1,5 +1,6 @@
 """The app in a real Chromium, as a visitor meets it."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -8,10 +9,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
+from gptloss import ScoredBatch
 from tests.browser import Server, open_page, server
+from views.components.ladder_table import HERE, ladder_data
 
 pytestmark = pytest.mark.browser
 TIMEOUT = 15_000
+OURS = ("http://127.0.0.1:", "blob:", "data:")
 
 # Rules that Streamlit's own markup breaks, wherever they are broken.
 STREAMLITS_OWN = {"region", "landmark-one-main", "page-has-heading-one"}
@@ -31,7 +35,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 
         page.on("console", on_console)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: None if "127.0.0.1" in r.url[:24] else complaints.append(r.url))
+        page.on("request", lambda r: None if r.url.startswith(OURS) else complaints.append(r.url))
         yield page
         assert complaints == []
 
@@ -151,9 +155,9 @@ def test_a_megabyte_is_answered_with_its_length(page: Page, app: Server) -> None
 def test_long_rows_are_paged_and_scroll(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/?input={quote(' word' * 200)}&at=1100")
     column(page, "1,100")
-    expect(page.get_by_text("columns 97 to 192 of 199")).to_be_visible()
+    expect(page.get_by_text("columns 97 to 128 of 199")).to_be_visible()
     page.get_by_role("button", name="later →").click()
-    column(page, "1,193")
+    column(page, "1,129")
     page.keyboard.press("End")
     column(page, "1,199")
 
@@ -174,3 +178,18 @@ def test_axe_finds_nothing(chromium: Browser, app: Server, scheme: str) -> None:
         page.wait_for_timeout(1000)
         found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
         assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found] == []
+
+
+def test_the_badge_turns_red_with_both_numbers(page: Page, lecture: ScoredBatch) -> None:
+    wrong = dataclasses.replace(lecture, log_probas=lecture.log_probas - 2e-5)
+    data = {**ladder_data(wrong, 0, "nats"), "at": 0}
+    assert data["agrees"] is False
+    page.goto("data:text/html,<div id=host><div class=ladder></div></div>")
+    page.evaluate(
+        """async ([code, data]) => {
+          const module = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+          module.default({ data, parentElement: document.getElementById("host"), setTriggerValue() {} });
+        }""",
+        [(HERE / "ladder_table.js").read_text("utf-8"), data],
+    )
+    expect(page.locator(".badge.differs")).to_have_text("✗ 10.7939841 here, 10.7939644 by F.cross_entropy")

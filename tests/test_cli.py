@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -95,6 +96,15 @@ def test_bad_usage_is_one_sentence_and_status_2(arguments: list[str], capsys: py
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = f"{sys.executable} -m gptloss loss --input 'a b' | head -0"
-    run = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
-    assert run.stderr == b""
+    command = f"set -o pipefail; {sys.executable} -m gptloss loss --input 'a b' | true"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    run = subprocess.run(["bash", "-c", command], capture_output=True, env=environment)
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_console_that_is_not_utf8(more: list[str]) -> None:
+    command = [sys.executable, "-m", "gptloss", "loss", "--input", "I 💙 tea", *more]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    run = subprocess.run(command, capture_output=True, env=environment)
+    assert (run.returncode, run.stderr) == (0, b"")

@@ -1,6 +1,10 @@
+import copy
 import dataclasses
 import math
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -42,10 +46,11 @@ def test_distribution_and_top(lecture: ScoredBatch) -> None:
     assert top[0].log_proba == pytest.approx(math.log(top[0].proba), abs=1e-5)
 
 
-def test_log_probas_within_1e_5_of_float64(gpt2: LanguageModel, lecture: ScoredBatch) -> None:
-    logits = gpt2.head(lecture.hidden).double()
-    exact = logits.log_softmax(-1)[torch.arange(6), torch.tensor([t.id for t in lecture.targets])]
-    assert (lecture.log_probas.double() - exact).abs().max().item() < 1e-5
+def test_log_probas_within_1e_5_of_the_whole_model_in_float64(gpt2: LanguageModel, lecture: ScoredBatch) -> None:
+    exact = copy.deepcopy(gpt2.network).double()  # type: ignore[attr-defined]
+    logits = exact(torch.tensor([[token.id for token in row.inputs] for row in lecture.rows])).flatten(0, 1)
+    wanted = logits.log_softmax(-1)[torch.arange(6), torch.tensor([token.id for token in lecture.targets])]
+    assert (lecture.log_probas.double() - wanted).abs().max().item() < 1e-5
 
 
 @settings(max_examples=200)
@@ -80,6 +85,14 @@ def test_targets_left_out_are_the_inputs_shifted_by_one(tiny: LanguageModel) -> 
 def test_text_and_ids_are_the_same(tiny: LanguageModel) -> None:
     by_ids = score(tiny, [[16833, 3626, 6100], [40, 1107, 588]], [[3626, 6100, 345], [1107, 588, 11311]])
     assert by_ids.log_probas.tolist() == score(tiny, *LECTURE).log_probas.tolist()
+
+
+def test_numpy_and_torch_ids_are_ids(tiny: LanguageModel) -> None:
+    wanted = score(tiny, [16833, 3626, 6100])
+    for ids in (np.array([16833, 3626, 6100]), torch.tensor([16833, 3626, 6100])):
+        batch = score(tiny, list(ids))
+        assert batch.log_probas.tolist() == wanted.log_probas.tolist()
+        assert all(type(token.id) is int for token in batch.targets)
 
 
 def test_equal_tokens_are_two_positions(tiny: LanguageModel) -> None:
@@ -121,10 +134,17 @@ def test_mistakes(
     assert says in str(caught.value)
 
 
+def test_ids_that_are_no_whole_numbers() -> None:
+    """In a process of its own, where no type checker comes first."""
+    code = "from gptloss import load_model, score; score(load_model(), [[1.5, 2.5]])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "GptlossError: Row 1's input is neither a text nor whole numbers" in run.stderr
+
+
 def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
     assert len(score(tiny, " a" * 17)) == 16
 
 
 def test_a_position_that_is_not_there(lecture: ScoredBatch) -> None:
-    with pytest.raises(GptlossError, match="no p_19"):
+    with pytest.raises(GptlossError, match="no p19"):
         lecture.index(1, 9)

@@ -76,6 +76,7 @@ def test_unknown_names_are_left_to_others() -> None:
 
 
 def test_long_text_stays_out_of_the_link() -> None:
-    settings = Settings(inputs=("a" * (LINK_LIMIT + 1),), targets=None)
-    assert not settings.text_fits_link
-    assert settings.to_query() == {}
+    for text in ("a" * LINK_LIMIT, "💙" * (LINK_LIMIT // 12 + 1)):
+        settings = Settings(inputs=(text,), targets=None)
+        assert not settings.text_fits_link
+        assert settings.to_query() == {}

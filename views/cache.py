@@ -27,7 +27,7 @@ def model(name: str) -> LanguageModel:
     return load_model(name)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # 6 MB each at most: 8 rows of a full context
 def reading(model_name: str, inputs: tuple[str, ...], targets: tuple[str, ...] | None) -> Reading:
     """The rows read and scored; the same rows once for all visitors."""
     rows: list[Row] = []

@@ -14,6 +14,7 @@ from views.settings import LINK_LIMIT, MAX_ROWS, Settings
 # Of a row that is left out, to show where it goes wrong.
 TOKENS_SHOWN = 60
 
+Rows = tuple[tuple[str, ...], tuple[str, ...] | None]
 Titles = Literal["visible", "collapsed"]
 
 # The whole text of a row goes to the server as the visitor types, after this pause.
@@ -22,6 +23,7 @@ TYPING_PAUSE = "200ms"
 
 def editor(settings: Settings) -> None:
     """The rows, with the buttons that change them."""
+    shown = settings.inputs, settings.targets
     with st.container(border=True, gap="xsmall", key="editor"):
         for i in range(len(settings.inputs)):
             _row(settings, i)
@@ -32,12 +34,14 @@ def editor(settings: Settings) -> None:
                 type="tertiary",
                 disabled=len(settings.inputs) == MAX_ROWS,
                 on_click=_add_row,
+                args=(shown,),
             )
             shell.give("shift", settings.targets is None)
             st.toggle(
                 "Targets = inputs shifted by one",
                 key="shift",
                 on_change=_switch_shift,
+                args=(shown,),
                 help="Each token's target is the token after it, as in training. Off: type any targets.",
             )
 
@@ -52,6 +56,7 @@ def examples() -> None:
 
 def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
     """One sentence for each row that cannot be scored, with its tokens and the way out as a button."""
+    shown = settings.inputs, settings.targets
     for number, error in errors.items():
         with st.container(border=True, key=f"error-{number}", gap="xsmall"):
             st.badge(f"Row {number} is left out", icon=":material/error:", color="red")
@@ -59,26 +64,28 @@ def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
             if isinstance(error, UnequalLengthsError) and settings.targets is not None:
                 _show_tokens("input", settings.inputs[number - 1])
                 _show_tokens("target", settings.targets[number - 1])
-                st.button("Shift all inputs by one", key=f"mend-{number}", on_click=_shift)
+                st.button("Shift all inputs by one", key=f"mend-{number}", on_click=_shift, args=(shown,))
             elif isinstance(error, TooLongError):
                 st.button(
                     f"Keep the first {error.limit} tokens"
                     + (" and the next as the last target" if settings.targets is None else ""),
                     key=f"mend-{number}",
                     on_click=_keep_first,
-                    args=(number - 1, error.limit),
+                    args=(shown, number - 1, error.limit),
                 )
 
 
 def _row(settings: Settings, i: int) -> None:
+    shown = settings.inputs, settings.targets
     given, target, remove = st.columns([9, 10, 1.5], gap="xsmall", vertical_alignment="bottom")
     titles: Titles = "visible" if i == 0 else "collapsed"
     with given:
-        _text_box(f"input-{i}", "Input" if i == 0 else f"Input {i + 1}", settings.inputs[i], titles)
+        _text_box(shown, f"input-{i}", "Input" if i == 0 else f"Input {i + 1}", settings.inputs[i], titles)
     with target:
         locked = settings.targets is None
         text = settings.targets[i] if settings.targets is not None else _shifted_text(settings.inputs[i])
-        _text_box(f"target-{i}", "Target: what comes next" if i == 0 else f"Target {i + 1}", text, titles, locked)
+        title = "Target: what comes next" if i == 0 else f"Target {i + 1}"
+        _text_box(shown, f"target-{i}", title, text, titles, locked)
     with remove:
         st.button(
             f"Remove row {i + 1}",
@@ -88,18 +95,26 @@ def _row(settings: Settings, i: int) -> None:
             help=f"Remove row {i + 1}",
             disabled=len(settings.inputs) == 1,
             on_click=_remove_row,
-            args=(i,),
+            args=(shown, i),
         )
 
 
-def _text_box(key: str, label: str, text: str, titles: Titles, locked: bool = False) -> None:
+def _text_box(shown: Rows, key: str, label: str, text: str, titles: Titles, locked: bool = False) -> None:
     key = _box(key, text)
     shell.give(key, text)
     if "\n" in text:
-        st.text_area(label, key=key, height=68, label_visibility=titles, disabled=locked, on_change=_read_rows)
+        st.text_area(
+            label, key=key, height=68, label_visibility=titles, disabled=locked, on_change=_read, args=(shown,)
+        )
     else:
         st.text_input(
-            label, key=key, label_visibility=titles, disabled=locked, live=TYPING_PAUSE, on_change=_read_rows
+            label,
+            key=key,
+            label_visibility=titles,
+            disabled=locked,
+            live=TYPING_PAUSE,
+            on_change=_read,
+            args=(shown,),
         )
 
 
@@ -122,32 +137,42 @@ def _shifted_text(text: str) -> str:
 
 
 def _encode(text: str) -> tuple[Token, ...]:
-    return REGISTRY[shell.settings().model].tokenizer().encode(text)
+    """The tokens of a text; none for a text that has no tokens, which `row_errors` explains."""
+    try:
+        return REGISTRY[shell.settings().model].tokenizer().encode(text)
+    except GptlossError:
+        return ()
 
 
-def _read_rows() -> None:
-    """The boxes have changed: take them into the settings."""
+def _read(shown: Rows) -> None:
+    """Take what stands in the boxes into the settings.
+
+    Several changes may arrive in one run. The first reads all boxes, which still are as `shown`; a button does so
+    too before it moves rows, so that nothing typed is lost.
+    """
     current = shell.settings()
+    if (current.inputs, current.targets) != shown:
+        return
 
     def typed(name: str, texts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(st.session_state[_box(f"{name}-{i}", text)] for i, text in enumerate(texts))
 
-    shell.change(
-        inputs=typed("input", current.inputs),
-        targets=None if current.targets is None else typed("target", current.targets),
-    )
+    inputs, targets = shown
+    shell.change(inputs=typed("input", inputs), targets=None if targets is None else typed("target", targets))
 
 
 def _use(preset: Preset) -> None:
     shell.change(inputs=preset.inputs, targets=preset.targets, at=(1, 1))
 
 
-def _add_row() -> None:
+def _add_row(shown: Rows) -> None:
+    _read(shown)
     current = shell.settings()
     shell.change(inputs=(*current.inputs, ""), targets=current.targets and (*current.targets, ""))
 
 
-def _remove_row(i: int) -> None:
+def _remove_row(shown: Rows, i: int) -> None:
+    _read(shown)
     current = shell.settings()
     shell.change(
         inputs=current.inputs[:i] + current.inputs[i + 1 :],
@@ -155,17 +180,20 @@ def _remove_row(i: int) -> None:
     )
 
 
-def _switch_shift() -> None:
+def _switch_shift(shown: Rows) -> None:
     if st.session_state.shift:
-        _shift()
+        _shift(shown)
     else:
-        _unshift()
+        _unshift(shown)
 
 
-def _shift() -> None:
+def _shift(shown: Rows) -> None:
     """Drop the targets. A target that was the shifted input all along lends the input its last token."""
+    _read(shown)
     current = shell.settings()
-    pairs = zip(current.inputs, current.targets or (), strict=True)
+    if current.targets is None:
+        return
+    pairs = zip(current.inputs, current.targets, strict=True)
     shell.change(inputs=tuple(_joined(given, target) for given, target in pairs), targets=None)
 
 
@@ -175,8 +203,9 @@ def _joined(given: str, target: str) -> str:
     return whole if inputs and inputs[1:] == targets[:-1] and _encode(whole)[1:] == targets else given
 
 
-def _unshift() -> None:
+def _unshift(shown: Rows) -> None:
     """Write the shifted targets out, so that they can be edited; the scored tokens stay the same."""
+    _read(shown)
     inputs, targets = [], []
     for number, text in enumerate(shell.settings().inputs, 1):
         tokens = _encode(text)
@@ -195,8 +224,9 @@ def _unshift() -> None:
     shell.change(inputs=tuple(inputs), targets=tuple(targets))
 
 
-def _keep_first(i: int, limit: int) -> None:
+def _keep_first(shown: Rows, i: int, limit: int) -> None:
     """Keep what the model can read of row i: `limit` tokens, and with the shift one more as the last target."""
+    _read(shown)
     current = shell.settings()
     inputs = list(current.inputs)
     inputs[i] = _start_of(inputs[i], limit + (current.targets is None))

@@ -12,8 +12,7 @@ from views.settings import Settings
 
 def headline(batch: ScoredBatch | None, settings: Settings) -> None:
     """Loss, perplexity and ln V, large; dashes while no row can be scored."""
-    info = REGISTRY[settings.model].info
-    v = info.vocab_size
+    v = REGISTRY[settings.model].info.vocab_size
     base, log = ("e", "ln") if settings.units == "nats" else ("2", "log₂")
     guess = uniform_loss(v)
     loss, perplexity, uniform = st.columns(3, gap="xsmall", wrap=False)
@@ -34,7 +33,7 @@ def headline(batch: ScoredBatch | None, settings: Settings) -> None:
     )
     if batch:
         verdict = _verdict(in_units(guess - batch.loss, settings.units), settings.units)
-        st.text(f"{verdict} a blind guess ({info.weights}).")
+        st.text(f"{verdict} a blind guess.")
 
 
 def _verdict(gain: float, units: str) -> str:

@@ -6,8 +6,8 @@ import streamlit as st
 
 from gptloss.charts.loss import distribution_chart, expected_chart, logs_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.ladder import Units, position_name, steps
-from gptloss.numbers import odds_text, proba_text
+from gptloss.ladder import steps
+from gptloss.numbers import Units, odds_text, position_name, proba_text
 from gptloss.scoring import ScoredBatch
 from gptloss.tables import ladder_table as ladder_frame
 from gptloss.tables import predictions_table

@@ -3,16 +3,16 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
+from urllib.parse import urlencode
 
 from gptloss.models import DEFAULT_MODEL, REGISTRY
-
-Units = Literal["nats", "bits"]
+from gptloss.numbers import Units
 
 MAX_ROWS = 8
 STEPS = 7
-# Longer queries are cut by servers and chat programs, so a longer text stays out of the address bar.
-LINK_LIMIT = 6_000
+# Longer links are cut by servers and chat programs, so a longer text stays out of the address bar.
+LINK_LIMIT = 8_000  # characters of the encoded query; one emoji is twelve
 
 LECTURE_INPUTS = ("every effort moves", "I really like")
 LECTURE_TARGETS = (" effort moves you", " really like chocolate")
@@ -35,7 +35,7 @@ class Settings:
     @property
     def text_fits_link(self) -> bool:
         """Whether the rows are short enough to travel in a link."""
-        return sum(map(len, (*self.inputs, *(self.targets or ())))) <= LINK_LIMIT
+        return len(urlencode({"input": self.inputs, "target": self.targets or ()}, doseq=True)) <= LINK_LIMIT
 
     def to_query(self) -> dict[str, str | list[str]]:
         """The query of a link to this state, without what is as it was at first."""

@@ -20,8 +20,8 @@ from gptloss.charts.theme import (
     plain,
     quiet_axis,
 )
-from gptloss.ladder import Units, in_units, position_name
-from gptloss.numbers import proba_text
+from gptloss.ladder import in_units
+from gptloss.numbers import Units, position_name, proba_text
 from gptloss.scoring import ScoredBatch
 from gptloss.tokens import text_of
 

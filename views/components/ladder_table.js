@@ -46,7 +46,7 @@ const STEPS = [
   ["Input token", () => "read so far", (c) => [token(c.input, ""), under(c.input[1])], () => ""],
   ["Target token", () => "what comes next", (c) => [token(c.target, "target"), under(c.target[1])], () => ""],
   ["1 · Logits", () => "score of the target", (c) => [figure(c.logit)], (data) => data.notes.logit],
-  ["2 · Softmax", () => "sums to one", (c) => [miniature(c), under(c.rank)], (data) => `Σ = ${data.columns[0].sum}`],
+  ["2 · Softmax", () => "sums to one", (c) => [miniature(c), under(c.rank)], (data) => `Σ = ${data.sum}`],
   ["3 · Target probability", () => "the model’s bet", (c) => [figure(c.proba), under(c.odds)], (data) => data.notes.proba],
   ["4 · Log", (data) => data.log, (c) => [figure(c.log), bar(c.bar)], (data) => data.notes.log],
 ];
@@ -177,7 +177,7 @@ function reveal(root, at, focus) {
 
 // Fades the right edge while there are columns beyond it.
 function fade(scroll) {
-  scroll.classList.toggle("more", scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 4);
+  scroll.classList.toggle("more", scroll.scrollLeft + scroll.clientWidth < scroll.scrollWidth - 24);
 }
 
 const states = new WeakMap();

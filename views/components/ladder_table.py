@@ -4,16 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from jaxtyping import Float
+from torch import Tensor
 
-from gptloss.charts.loss import rank_curve
-from gptloss.ladder import Units, in_units, position_name, shapes
-from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.ladder import in_units, shapes
+from gptloss.numbers import Units, odds_text, perplexity_text, position_name, proba_text
 from gptloss.scoring import ScoredBatch
 
 HERE = Path(__file__).parent
 # More columns than this are shown a page at a time.
-COLUMNS = 96
+COLUMNS = 32
 CURVE_POINTS = 24
 # The hand-made ladder and F.cross_entropy are the same number to float32's last digits.
 TOLERANCE = 1e-5
@@ -54,6 +56,7 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
     return {
         "count": len(batch),
         "columns": _columns(batch, shown, units),
+        "sum": f"{batch.distribution(*batch.positions[start]).double().sum():.4f}",
         "log": "ln p" if units == "nats" else "log₂ p",
         "notes": {
             "logit": f"shape {by_row}" if len(by_row) < 24 else f"shape {flat}",
@@ -73,16 +76,12 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
 
 def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, Any]]:
     logits = batch.model.head(batch.hidden[shown.start : shown.stop])
-    curves = [rank_curve(line, CURVE_POINTS) for line in logits]
-    # One scale for all miniatures; the least likely tenth of the tokens may fall below it.
-    low = min(log_probas[int(0.9 * len(log_probas))] for _, log_probas, _ in curves)
-    high = max(log_probas[0] for _, log_probas, _ in curves)
+    ranks, heights = _curves(logits)
     worst = batch.log_probas.abs().max().item() or 1.0
     columns = []
-    for k, (ranks, log_probas, total) in zip(shown, curves, strict=True):
+    for k, curve in zip(shown, heights, strict=True):
         i, j = batch.positions[k]
         rank, log_proba = int(batch.ranks[k]), batch.log_probas[k].item()
-        heights = ((log_probas - low) / ((high - low) or 1.0)).clip(0, 1)
         columns.append(
             {
                 "k": k,
@@ -91,10 +90,9 @@ def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, A
                 "input": [batch.inputs[k].label, batch.inputs[k].id],
                 "target": [batch.targets[k].label, batch.targets[k].id],
                 "logit": f"{batch.logits[k].item():+.4f}",
-                "curve": heights.round(3).tolist(),
-                "place": round(float((ranks < rank).mean()), 3),
+                "curve": curve.round(3).tolist(),
+                "place": round(_place(rank, ranks), 4),
                 "rank": f"rank {rank:,}",
-                "sum": f"{total:.4f}",
                 "proba": proba_text(log_proba),
                 "odds": odds_text(log_proba),
                 "log": f"{in_units(log_proba, units):.4f}",
@@ -102,3 +100,19 @@ def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, A
             }
         )
     return columns
+
+
+def _curves(logits: Float[Tensor, "n v"]) -> tuple[np.ndarray, np.ndarray]:
+    """Some ranks, evenly spaced in their logarithm, and for each position ln p at these, from 0 to 1.
+
+    One scale for all positions; the least likely tenth of the tokens may fall below it.
+    """
+    ordered = np.sort((logits - logits.logsumexp(-1, keepdim=True)).numpy(), axis=-1)[:, ::-1]
+    ranks = np.unique(np.geomspace(1, ordered.shape[1], CURVE_POINTS).round().astype(int))
+    low, high = ordered[:, int(0.9 * ordered.shape[1])].min(), ordered[:, 0].max()
+    return ranks, ((ordered[:, ranks - 1] - low) / ((high - low) or 1.0)).clip(0, 1)
+
+
+def _place(rank: int, ranks: np.ndarray) -> float:
+    """Where a rank stands along the miniature, from 0 (rank 1) to 1 (rank V)."""
+    return float(np.interp(np.log(rank), np.log(ranks), np.linspace(0, 1, len(ranks))))
