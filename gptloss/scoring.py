@@ -94,9 +94,8 @@ class ScoredBatch:
         try:
             return self.positions.index((i, j))
         except ValueError:
-            raise GptlossError(
-                f"There is no {position_name(i, j)}: the rows have {', '.join(f'{len(r.targets)}' for r in self.rows)} targets."
-            ) from None
+            lengths = ", ".join(str(len(row.targets)) for row in self.rows)
+            raise GptlossError(f"There is no {position_name(i, j)}: the rows have {lengths} targets.") from None
 
     @property
     def target_probas(self) -> Float[Tensor, " n"]:

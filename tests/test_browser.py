@@ -192,4 +192,6 @@ def test_the_badge_turns_red_with_both_numbers(page: Page, lecture: ScoredBatch)
         }""",
         [(HERE / "ladder_table.js").read_text("utf-8"), data],
     )
-    expect(page.locator(".badge.differs")).to_have_text("✗ 10.7939841 here, 10.7939644 by F.cross_entropy")
+    expect(page.locator(".badge.differs")).to_have_text(
+        f"✗ {wrong.loss:.7f} here, {lecture.cross_entropy:.7f} by F.cross_entropy"
+    )
