@@ -16,15 +16,15 @@ left, right = st.columns([11, 9], gap="small")
 with left:
     editor(settings)
 with right:
-    numbers = st.container(key="headline")
+    wait_for_numbers, numbers = st.container(), st.container(key="headline")
     examples()
-below = st.container()
+wait_below, below = st.container(), st.container()
 
 with ExitStack() as waiting:
     if shell.first_run():  # later, what is on the screen stays until the new numbers are there
-        waiting.enter_context(numbers.skeleton(height=100))
-        waiting.enter_context(below.skeleton(height=560))
-        waiting.enter_context(right)
+        waiting.enter_context(wait_for_numbers.skeleton(height=100))
+        waiting.enter_context(wait_below.skeleton(height=560))
+        waiting.enter_context(wait_below)
         waiting.enter_context(st.spinner("Making the model and scoring the text …"))
     from views.cache import reading  # loads torch: not before the page has its title
     from views.headline import headline

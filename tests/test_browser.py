@@ -106,6 +106,16 @@ def test_back_undoes_a_choice_and_an_edit(page: Page, app: Server) -> None:
     chart(page, "p12 after")
 
 
+def test_an_edit_changes_the_ladder_in_place(page: Page, app: Server) -> None:
+    """The very element stays, so that nothing flickers and focus and scrolling survive."""
+    open_page(page, app.url)
+    page.locator(".ladder").evaluate("ladder => (ladder.dataset.mark = 'same')")
+    page.get_by_label("Target: what comes next").fill(" effort moves home")
+    loss(page, "10.8448")
+    expect(page.get_by_title("·home (id")).to_be_visible()
+    expect(page.locator(".ladder")).to_have_attribute("data-mark", "same")
+
+
 def test_a_deep_link_opens_first_on_a_fresh_server(page: Page, log_file: Path) -> None:
     with server(log_file) as fresh:
         rows = "input=every effort moves&input=I really like&target= effort moves you&target= really like chocolate"
