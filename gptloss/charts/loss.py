@@ -17,6 +17,7 @@ from gptloss.charts.theme import (
     TARGET_SOFT,
     TEXT_SIZE,
     figure,
+    level,
     plain,
     quiet_axis,
 )
@@ -48,7 +49,9 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         places[-1] += 0.8
     ours = [token == target for token, _, _ in rows]
     probas = [np.exp(log_proba) for _, log_proba, _ in rows]
-    chart = figure(f"{_name(i, j)} after {_read_so_far(batch, i, j)}", "what the model expected", height=380)
+    chart = figure(
+        f"{_name(i, j)} after {_read_so_far(batch, i, j)}", "what the model expected", height=380, left=140
+    )
     chart.add_bar(
         orientation="h",
         x=probas,
@@ -64,7 +67,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
     if hidden > 0:
         chart.add_annotation(x=0, y=places[-1] - 0.9, text=f"… {hidden:,} more", showarrow=False, xanchor="left")
     labels = [
-        f"<b>{plain(token.label)}</b>" if own else plain(token.label)
+        f"<b>{plain(token.label, 15)}</b>" if own else plain(token.label, 15)
         for (token, _, _), own in zip(rows, ours, strict=True)
     ]
     chart.update_yaxes(
@@ -79,7 +82,7 @@ def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
     """All V probabilities at (i, j) from most to least likely, on log axes, with the target and 1/V."""
     at = batch.index(i, j)
     v = batch.model.info.vocab_size
-    ranks, log_probas, total = rank_curve(batch.target_logits_at(i, j))
+    ranks, log_probas, total = rank_curve(batch.logits_at(i, j))
     target, rank, log_proba = batch.targets[at], int(batch.ranks[at]), batch.log_probas[at].item()
     chart = figure(f"All {v:,} probabilities", f"they sum to {total:.4f}", height=380)
     chart.add_scatter(
@@ -90,7 +93,7 @@ def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
         customdata=[proba_text(value) for value in log_probas],
         hovertemplate="rank %{x:,}<br>p = %{customdata}<extra></extra>",
     )
-    chart.add_hline(y=1 / v, line={"color": GUESS, "dash": "dash", "width": 1.5})
+    chart.add_shape(level(1 / v, color=GUESS, dash="dash", width=1.5))
     chart.add_annotation(
         x=0,
         y=np.log10(1 / v),
@@ -165,7 +168,7 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
         hovertemplate=f"%{{customdata[0]}} %{{customdata[1]}}<br>{symbol} p = %{{y:.4f}} {units}"
         "<br>%{customdata[2]} of the loss<extra></extra>",
     )
-    chart.add_hline(y=mean, line={"color": MODEL, "width": 2})
+    chart.add_shape(level(mean, color=MODEL, width=2))
     chart.add_annotation(
         x=1,
         xref="paper",

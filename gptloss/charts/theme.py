@@ -28,7 +28,7 @@ def plain(text: str, limit: int = 24) -> str:
     return html.escape(text).replace("$", "&#36;")
 
 
-def figure(title: str, subtitle: str, height: int) -> go.Figure:
+def figure(title: str, subtitle: str, height: int, left: int = 72) -> go.Figure:
     """An empty figure in the house style. Titles are Plotly markup: pass what is not ours through `plain`."""
     return go.Figure(
         layout={
@@ -44,7 +44,12 @@ def figure(title: str, subtitle: str, height: int) -> go.Figure:
                 "pad": {"l": 4, "t": 6},
             },
             "height": height,
-            "margin": {"l": 8, "r": 16, "t": 72, "b": 8},
+            "margin": {
+                "l": left,
+                "r": 16,
+                "t": 72,
+                "b": 60,
+            },  # margins that Plotly finds itself cost it a second drawing
             "font": {"size": TEXT_SIZE},
             "showlegend": False,
             "dragmode": False,
@@ -61,7 +66,12 @@ def quiet_axis(title: str, **more: object) -> dict[str, object]:
         "tickfont": {"size": TEXT_SIZE},
         "showgrid": False,
         "zeroline": False,
-        "automargin": True,
+        "automargin": False,
         "fixedrange": True,
         **more,
     }
+
+
+def level(y: float, **line: object) -> dict[str, object]:
+    """A line across the whole chart at height y."""
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
