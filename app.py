@@ -8,6 +8,8 @@ from gptloss.numbers import position_name
 from views import shell
 from views.editor import editor, examples, row_errors
 
+HEADLINE_HEIGHT = 148
+
 settings = shell.begin(
     "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
 )
@@ -16,15 +18,15 @@ left, right = st.columns([11, 9], gap="small")
 with left:
     editor(settings)
 with right:
-    wait_for_numbers, numbers = st.container(), st.container(key="headline")
+    wait_for_numbers = st.container(key="wait-numbers", height=HEADLINE_HEIGHT, border=False)
+    numbers = st.container(key="headline")
     examples()
-wait_below, below = st.container(), st.container()
+wait_below, below = st.container(key="wait-below"), st.container()
 
 with ExitStack() as waiting:
     if shell.first_run():  # later, what is on the screen stays until the new numbers are there
-        waiting.enter_context(wait_for_numbers.skeleton(height=100))
-        waiting.enter_context(wait_below.skeleton(height=560))
-        waiting.enter_context(wait_below)
+        waiting.callback(wait_below.skeleton(height=560).empty)
+        waiting.enter_context(wait_for_numbers)
         waiting.enter_context(st.spinner("Making the model and scoring the text …"))
     from views.cache import reading  # loads torch: not before the page has its title
     from views.headline import headline

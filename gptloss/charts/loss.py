@@ -184,6 +184,7 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
             tickvals=list(ticks),
             ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.1%}</b>" if few else "") for k in ticks],
             ticks="",
+            automargin=True,  # on a phone the labels turn upright and need more room
         )
     )
     chart.update_yaxes(quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT))

@@ -62,7 +62,7 @@ def figure(title: str, subtitle: str, height: int, left: int = 72) -> go.Figure:
 def quiet_axis(title: str, **more: object) -> dict[str, object]:
     """An axis with a title, ticks and nothing else."""
     return {
-        "title": {"text": title, "font": {"size": TEXT_SIZE}},
+        "title": {"text": title, "font": {"size": TEXT_SIZE}, "standoff": 8},
         "tickfont": {"size": TEXT_SIZE},
         "showgrid": False,
         "zeroline": False,
