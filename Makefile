@@ -8,7 +8,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 .PHONY: run test lint format screenshots chromium
 
 run: .venv/app
-	.venv/bin/streamlit run app.py
+	.venv/bin/streamlit run server.py
 
 test: .venv/dev chromium
 	.venv/bin/python -m pytest

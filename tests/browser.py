@@ -59,12 +59,12 @@ class Server:
 
 
 @contextmanager
-def server(log: Path) -> Iterator[Server]:
-    """`streamlit run app.py` in a process of its own, on a free port of 127.0.0.1."""
+def server(log: Path, script: str = "server.py") -> Iterator[Server]:
+    """`streamlit run` in a process of its own, on a free port of 127.0.0.1."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
     command += [f"--server.port={port}", "--server.address=127.0.0.1"]
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=os.environ)

@@ -116,12 +116,14 @@ def test_an_edit_changes_the_ladder_in_place(page: Page, app: Server) -> None:
     expect(page.locator(".ladder")).to_have_attribute("data-mark", "same")
 
 
-def test_a_deep_link_opens_first_on_a_fresh_server(page: Page, log_file: Path) -> None:
-    with server(log_file) as fresh:
+@pytest.mark.parametrize("script", ["app.py", "server.py"])
+def test_a_deep_link_opens_first_on_a_fresh_server(page: Page, log_file: Path, script: str) -> None:
+    with server(log_file, script) as fresh:
         rows = "input=every effort moves&input=I really like&target= effort moves you&target= really like chocolate"
         page.goto(f"{fresh.url}/?{rows}&model=gpt2-untrained&at=23&units=nats&step=3")
-        expect(page.get_by_text("Making the model and scoring the text")).to_be_visible()
-        expect(page.get_by_test_id("stSkeletonElement")).to_be_visible()
+        if script == "app.py":  # the other may be ready before one can look
+            expect(page.get_by_text("Making the model and scoring the text")).to_be_visible()
+            expect(page.get_by_test_id("stSkeletonElement")).to_be_visible()
         loss(page, "10.7940")
         column(page, "23")
         chart(page, "p23 after “I really like”")

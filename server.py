@@ -1,0 +1,24 @@
+"""The same app, with the model made while the browser is still opening: `streamlit run server.py`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from threading import Thread
+
+import streamlit as st
+
+
+def _make_the_model() -> None:
+    from views.cache import reading
+    from views.settings import Settings
+
+    first = Settings()
+    reading(first.model, first.inputs, first.targets)
+
+
+@asynccontextmanager
+async def _warm(_: object) -> AsyncIterator[None]:
+    Thread(target=_make_the_model, daemon=True).start()
+    yield
+
+
+app = st.App("app.py", lifespan=_warm)
