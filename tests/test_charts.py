@@ -89,3 +89,8 @@ def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
 
 def test_long_tokens_are_shortened_with_a_mark() -> None:
     assert plain("-" * 64) == "-" * 18 + "…" + "-" * 5
+
+
+def test_half_a_character_in_a_title_is_shown_as_its_bytes(tiny: LanguageModel) -> None:
+    title = expected_chart(score(tiny, "I 💙 tea"), 1, 2).layout.title.text
+    assert "“I&lt;20 F0 9F&gt;”" in title

@@ -199,4 +199,6 @@ def _name(i: int, j: int) -> str:
 def _read_so_far(batch: ScoredBatch, i: int, j: int) -> str:
     row = next(row for row in batch.rows if row.number == i)
     text = text_of(row.inputs[:j])
+    if "\ufffd" in text:  # it ends inside a character: show the bytes
+        text = "".join(token.label for token in row.inputs[:j])
     return f"“{plain(text if len(text) <= 28 else '…' + text[-27:], 40)}”"
