@@ -1,5 +1,6 @@
 """Shapes in the library's types are checked while tests run; models and servers are made once."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
 from tests import browser as browsing  # noqa: E402
 
-# Machines differ; a timed test is a test of the machine.
-settings.register_profile("untimed", deadline=None)
+# Machines differ; a timed test is a test of the machine. The gate tries the same cases each time.
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
 LECTURE = (["every effort moves", "I really like"], [" effort moves you", " really like chocolate"])
