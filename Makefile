@@ -8,7 +8,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 .PHONY: run test lint format screenshots chromium
 
 run: .venv/app
-	.venv/bin/streamlit run server.py
+	.venv/bin/streamlit run server.py --server.address 127.0.0.1
 
 test: .venv/dev chromium
 	.venv/bin/python -m pytest

@@ -6,10 +6,12 @@ import torch
 from gptloss import ScoredBatch, score
 from gptloss.ladder import Units, position_name, shapes, steps
 from gptloss.models import LanguageModel
+from views.settings import STEPS
 
 
 def test_the_lectures_steps_in_order(lecture: ScoredBatch) -> None:
     named = {step.name: step for step in steps(lecture, 1, 2, "nats")}
+    assert len(named) == STEPS  # as many as a link may ask for
     assert list(named) == ["Logits", "Softmax", "Target probability", "Log", "Mean", "Minus", "Perplexity"]
     assert "0.6105" in named["Logits"].latex
     assert r"3.1061 \cdot 10^{-5}" in named["Target probability"].latex

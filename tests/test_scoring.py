@@ -64,7 +64,9 @@ def test_the_ladder_equals_cross_entropy_on_each_row_alone(tiny: LanguageModel, 
     assert len(batch) == sum(len(row) - 1 for row in rows)
     exact = torch.cat(logits).double()
     targets = exact.gather(-1, torch.tensor([t.id for t in batch.targets])[:, None])
-    assert (batch.ranks - 1 - (exact > targets).sum(-1)).abs().max() <= 3  # near ties may swap in float32
+    # float32 may swap neighbours closer than 1e-5; every other token must be on its side of the target
+    assert (batch.ranks > (exact > targets + 1e-5).sum(-1)).all()
+    assert (batch.ranks <= 1 + (exact > targets - 1e-5).sum(-1)).all()
 
 
 def test_more_tokens_than_one_chunk(tiny: LanguageModel) -> None:

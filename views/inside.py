@@ -124,7 +124,9 @@ def _chart(figure: Any, key: str, alt: str) -> None:
 
 
 def _tables(batch: ScoredBatch, settings: Settings) -> None:
-    with st.expander("The numbers as tables", icon=":material/table:", key="tables", on_change="rerun") as tables:
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="tables", on_change=shell.change
+    ) as tables:
         if tables.open:
             st.caption("The ladder, a line for each target token; logs and entropies in nats")
             st.dataframe(ladder_frame(batch), hide_index=True, column_config=DIGITS, key="ladder-frame")

@@ -1,7 +1,8 @@
 """The frame of every page: settings in and out of the address bar, the sidebar, notices.
 
-`st.session_state["settings"]` is the one entry of state, and this is the only module that writes it. A widget
-takes its value from the settings on each run and gives it back through `change`.
+`st.session_state["settings"]` is the state of a visit, and this is the only module that writes it, with a few
+notes on how the address bar stands to it. A widget takes its value from the settings on each run and gives it
+back through `change`.
 """
 
 from dataclasses import replace
