@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import streamlit as st
 
+from gptloss.errors import GptlossError
 from gptloss.numbers import position_name
 from views import shell
 from views.editor import editor, examples, row_errors
@@ -32,7 +33,10 @@ with ExitStack() as waiting:
     from views.headline import headline
     from views.inside import look_inside
 
-    result = reading(settings.model, settings.inputs, settings.targets)
+    try:
+        result = reading(*settings.asked)
+    except GptlossError as error:
+        shell.unusable(error)
 
 if result.batch and settings.at not in result.batch.positions:
     i, j = result.batch.positions[0]

@@ -11,8 +11,7 @@ def _make_the_model() -> None:
     from views.cache import reading
     from views.settings import Settings
 
-    first = Settings()
-    reading(first.model, first.inputs, first.targets)
+    reading(*Settings().asked)
 
 
 @asynccontextmanager

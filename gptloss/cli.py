@@ -1,4 +1,4 @@
-"""The command line: `gptloss loss`."""
+"""The command line: `gptloss loss`, `gptloss models`."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gptloss import cli_models
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, load_model
 from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GptlossError as error:
         print(f"gptloss: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("gptloss: stopped.", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -48,9 +52,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="the row's target, one for each input; without any, inputs are shifted by one token",
     )
-    loss.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="default: %(default)s")
+    loss.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a name, a folder or hf:owner/name; default: %(default)s",
+    )
+    loss.add_argument("--bos", action="store_true", help="put the model's start token in front of every row")
     loss.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     loss.set_defaults(run=_loss)
+    cli_models.add_parser(commands)
     return parser
 
 
@@ -58,7 +69,7 @@ def _loss(options: argparse.Namespace) -> str:
     model = load_model(options.model)
     from gptloss.scoring import score
 
-    batch = score(model, options.input, options.target)
+    batch = score(model, options.input, options.target, bos=options.bos)
     return json.dumps(loss_as_json(batch)) if options.json else loss_as_text(batch)
 
 
@@ -143,10 +154,11 @@ def loss_as_text(batch: "ScoredBatch") -> str:
         ("uniform_loss", f"{uniform_loss(info.vocab_size):.4f}", f"ln {info.vocab_size:,}, a blind guess"),
     ]
     title = f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"
-    return "\n".join([title, "", *_aligned([head, *lines], left={0, 1, 2}), "", *_aligned(totals, left={0, 2})])
+    return "\n".join([title, "", *aligned([head, *lines], left={0, 1, 2}), "", *aligned(totals, left={0, 2})])
 
 
-def _aligned(lines: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+def aligned(lines: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+    """Lines of cells as text with straight columns; those in `left` are flush left, the others right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

@@ -18,3 +18,11 @@ class TooLongError(GptlossError):
     def __init__(self, message: str, limit: int) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class NotHereError(GptlossError):
+    """A model has to be fetched before it can be used. `name` is what to pull."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not on this machine; `gptloss models pull {name}` fetches it.")
+        self.name = name

@@ -118,10 +118,11 @@ def _sum_of_logs(batch: ScoredBatch, units: Units) -> str:
 def _logits_code(batch: ScoredBatch) -> str:
     """From ids to flattened logits and targets; rows of unequal length go through the model one by one."""
     by_row, flat = shapes(batch)
-    inputs = [[token.id for token in row.inputs] for row in batch.rows]
+    inputs = [[token.id for token in row.before + row.inputs] for row in batch.rows]
+    first = "[:, 1:]" if batch.rows[0].before else ""  # nothing is asked at the start token
     targets = [token.id for token in batch.targets]
     if len(set(map(len, inputs))) == 1:
-        forward = f"logits = model(torch.tensor(inputs))  # {by_row}\n    logits = logits.flatten(0, 1)"
+        forward = f"logits = model(torch.tensor(inputs)){first}  # {by_row}\n    logits = logits.flatten(0, 1)"
     else:
-        forward = f"logits = torch.cat([model(torch.tensor([row]))[0] for row in inputs])  # {by_row}"
+        forward = f"logits = torch.cat([model(torch.tensor([row])){first}[0] for row in inputs])  # {by_row}"
     return f"inputs = {inputs}\ntargets = torch.tensor({targets})\nwith torch.no_grad():\n    {forward}  # {flat}"

@@ -45,6 +45,26 @@ def perplexity(loss: float) -> float:
         raise GptlossError(f"e^{loss:.1f} is larger than a float64 can hold; use the loss itself.") from None
 
 
+def bits_per_byte(nats: float, size: int) -> float:
+    """The summed loss of a text, in nats, as bits for each of its `size` bytes.
+
+    Tokens differ from model to model, bytes do not, so this can be compared between models (Gao et al. 2020).
+    Raises `GptlossError` for a text of no bytes.
+    """
+    if size <= 0:
+        raise GptlossError("There are no bytes to spread the loss over; the targets stand for no text.")
+    return nats_to_bits(nats) / size
+
+
+def kl_divergence(p_logits: Float[Tensor, "n v"], q_logits: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:
+    """KL(p || q) = sum p ln(p / q) of each row, in nats: what it costs more to expect q where p is true.
+
+    Never negative, 0 only for equal distributions, not symmetric (Kullback and Leibler 1951).
+    """
+    p, q = p_logits.double().log_softmax(-1), q_logits.double().log_softmax(-1)
+    return (p.exp() * (p - q)).nan_to_num(0.0).sum(-1)  # 0 ln 0 = 0
+
+
 def uniform_loss(vocab_size: int) -> float:
     """ln V, the loss in nats of a guess that gives every token 1/V."""
     return math.log(vocab_size)

@@ -32,11 +32,15 @@ ROWS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the batch: as many target tokens as input tokens, and its number i, from 1."""
+    """One row of the batch: as many target tokens as input tokens, and its number i, from 1.
+
+    `before` is read in front of the inputs and predicts nothing: a start token, or nothing.
+    """
 
     number: int
     inputs: tuple[Token, ...]
     targets: tuple[Token, ...]
+    before: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,16 @@ class ScoredBatch:
         """e^loss."""
         return measures.perplexity(self.loss)
 
+    @property
+    def target_bytes(self) -> int:
+        """How many bytes of text the targets stand for."""
+        return sum(len(token.raw) for token in self.targets)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The loss in bits, spread over the bytes of the targets: fair between models with different tokens."""
+        return measures.bits_per_byte(self.loss * len(self), self.target_bytes)
+
     @cached_property
     def cross_entropy(self) -> float:
         """The loss once more, by `torch.nn.functional.cross_entropy` on the flattened logits and targets.
@@ -158,13 +172,17 @@ def score(
     model: LanguageModel,
     inputs: TextOrIds | Sequence[TextOrIds],
     targets: TextOrIds | Sequence[TextOrIds] | None = None,
+    *,
+    bos: bool = False,
 ) -> ScoredBatch:
     """Score rows of text or of token ids: the loss of every target token.
 
     `inputs` is one row or several, each a text or a list of ids. `targets` has a row for each, of the same
     number of tokens; left out, the targets are the inputs shifted by one, so that a row of t tokens has
-    t - 1 positions. Rows may differ in length. Raises `GptlossError` for a row that is empty, too long or
-    unequal to its target, with the way out.
+    t - 1 positions. Rows may differ in length. `bos=True` puts the model's start token in front of every row;
+    without targets that lets the first token be predicted too, so a row of t tokens has t positions. Raises
+    `GptlossError` for a row that is empty, too long or unequal to its target, and for a start token that the
+    model does not have, with the way out.
 
     Source: chapter 5.1 of *Build a Large Language Model (From Scratch)*, S. Raschka, 2024.
     """
@@ -175,25 +193,28 @@ def score(
             f"There are {len(input_rows)} inputs and {len(target_rows)} targets; give one target for each input."
         )
     pairs = zip(input_rows, target_rows, strict=True)
-    return score_rows(model, [read_row(model, i, given, target) for i, (given, target) in enumerate(pairs, 1)])
+    return score_rows(model, [read_row(model, i, given, target, bos) for i, (given, target) in enumerate(pairs, 1)])
 
 
-def read_row(model: LanguageModel, number: int, given: TextOrIds, target: TextOrIds | None) -> Row:
-    """Turn one input and its target into tokens; `target=None` shifts the input by one.
+def read_row(model: LanguageModel, number: int, given: TextOrIds, target: TextOrIds | None, bos: bool = False) -> Row:
+    """Turn one input and its target into tokens; `target=None` shifts the input by one, after the start token.
 
     Raises `UnequalLengthsError`, `TooLongError` or plain `GptlossError` with the row's number and the way out.
     """
-    tokenizer, limit = model.tokenizer, model.info.context_length
+    tokenizer = model.tokenizer
+    before = (start_token(model),) if bos else ()
     inputs = _tokens(tokenizer, given, f"Row {number}'s input")
     if target is None:
-        if len(inputs) == 1:
+        if len(inputs) == 1 and not bos:
             raise GptlossError(
                 f"Row {number} is one token, {inputs[0].label!r}, so there is no next token to predict;"
                 " write at least two."
             )
-        inputs, targets = inputs[:-1], inputs[1:]
+        sequence, before = before + inputs, ()
+        inputs, targets = sequence[:-1], sequence[1:]
     else:
         targets = _tokens(tokenizer, target, f"Row {number}'s target")
+    limit = model.info.context_length - len(before)
     if len(inputs) > limit:
         raise TooLongError(
             f"Row {number}'s input has {len(inputs):,} tokens and {model.info.name} reads at most {limit:,} at once.",
@@ -204,7 +225,14 @@ def read_row(model: LanguageModel, number: int, given: TextOrIds, target: TextOr
             f"Row {number} has {_count(inputs)} in its input and {_count(targets)} in its target;"
             " each input token needs one target token."
         )
-    return Row(number, inputs, targets)
+    return Row(number, inputs, targets, before)
+
+
+def start_token(model: LanguageModel) -> Token:
+    """The token that a text may start with. Raises `GptlossError` if the model knows none."""
+    if model.info.bos_id is None:
+        raise GptlossError(f"{model.info.name} has no start token; score without one.")
+    return model.tokenizer.token(model.info.bos_id)
 
 
 def score_rows(model: LanguageModel, rows: Sequence[Row]) -> ScoredBatch:
@@ -242,7 +270,7 @@ def _hidden(model: LanguageModel, rows: Sequence[Row]) -> Float[Tensor, "n d"]:
     """Final states of all rows, one after the other; rows of like length run together."""
 
     def size(i: int) -> int:
-        return len(rows[i].inputs).bit_length()
+        return len(rows[i].before + rows[i].inputs).bit_length()
 
     states: dict[int, Tensor] = {}
     for _, group in groupby(sorted(range(len(rows)), key=size), key=size):
@@ -255,8 +283,11 @@ def _hidden(model: LanguageModel, rows: Sequence[Row]) -> Float[Tensor, "n d"]:
 
 def _run(model: LanguageModel, rows: Sequence[Row]) -> list[Float[Tensor, "t d"]]:
     """One forward pass. Padding on the right changes nothing before it: the model is causal."""
-    padded = torch.nn.utils.rnn.pad_sequence([_ids(row.inputs) for row in rows], batch_first=True)
-    return [state[: len(row.inputs)] for row, state in zip(rows, model.hidden(padded), strict=True)]
+    padded = torch.nn.utils.rnn.pad_sequence([_ids(row.before + row.inputs) for row in rows], batch_first=True)
+    return [
+        state[len(row.before) : len(row.before) + len(row.inputs)]
+        for row, state in zip(rows, model.hidden(padded), strict=True)
+    ]
 
 
 def _ids(tokens: Iterable[Token]) -> Int[Tensor, " n"]:

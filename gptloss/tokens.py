@@ -18,6 +18,8 @@ END_OF_TEXT = "<|endoftext|>"
 # How GPT-2 cuts text before merging: contractions, letters, digits, the rest, blanks (Radford et al. 2019).
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 
+BYTES = 256
+
 _MARKS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 
 
@@ -35,7 +37,12 @@ class Token:
 
     @property
     def label(self) -> str:
-        """The token for the eye: `·` a space, `↵` a newline, `<F0 9F>` bytes that are no whole character."""
+        """The token for the eye: `·` a space, `↵` a newline, `<F0 9F>` bytes that are no whole character.
+
+        An id that the tokenizer never gives, which fills a vocabulary up to a round number, is shown as `<id 50300>`.
+        """
+        if not self.raw:
+            return f"<id {self.id}>"
         try:
             text = self.raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -97,9 +104,25 @@ class GPT2Tokenizer:
         return tuple(map(self.token, ids))
 
     def token(self, id: int) -> Token:
-        if not 0 <= id < self.vocab_size:
-            raise GptlossError(f"There is no token {id}; ids run from 0 to {self.vocab_size - 1:,}.")
+        check_id(id, self.vocab_size)
         return Token(id, self._bpe.decode_single_token_bytes(id))
+
+
+class ByteTokenizer:
+    """Each byte is a token, its own id: V = 256, any text, nothing to learn."""
+
+    @property
+    def vocab_size(self) -> int:
+        return BYTES
+
+    def encode(self, text: str) -> tuple[Token, ...]:
+        """The bytes of `text`. Raises `GptlossError` for half a surrogate pair."""
+        check_unicode(text)
+        return tuple(map(self.token, text.encode("utf-8")))
+
+    def token(self, id: int) -> Token:
+        check_id(id, BYTES)
+        return Token(id, bytes([id]))
 
 
 def _read_ranks(path: Path) -> dict[bytes, int]:
@@ -117,6 +140,12 @@ def _read_ranks(path: Path) -> dict[bytes, int]:
 def gpt2_tokenizer() -> GPT2Tokenizer:
     """The one GPT-2 tokenizer of this process (it takes 0.1 s to make)."""
     return GPT2Tokenizer()
+
+
+def check_id(id: int, vocab_size: int) -> None:
+    """Raise `GptlossError` for an id outside the vocabulary."""
+    if not 0 <= id < vocab_size:
+        raise GptlossError(f"There is no token {id}; ids run from 0 to {vocab_size - 1:,}.")
 
 
 def check_unicode(text: str) -> None:

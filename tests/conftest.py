@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["gptloss.measures", "gptloss.scoring", "gptloss.models.gpt2"], "beartype.beartype")
+install_import_hook(
+    ["gptloss.measures", "gptloss.scoring", "gptloss.models.gpt2", "gptloss.models.llama", "gptloss.models.toy"],
+    "beartype.beartype",
+)
 
 from hypothesis import settings  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder  # noqa: E402
+from tokenizers.models import BPE  # noqa: E402
+from tokenizers.pre_tokenizers import ByteLevel  # noqa: E402
 
 from gptloss import ScoredBatch, load_model, score  # noqa: E402
 from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
@@ -41,6 +48,16 @@ def tiny() -> LanguageModel:
     """The same architecture, small and quick; context 16."""
     config = GPTConfig(context_length=16, emb_dim=32, n_heads=2, n_layers=2)
     return GPT2(ModelInfo("tiny", "Tiny", "random weights", 50257, 16, 0), untrained(config))
+
+
+def byte_tokenizer_json(v: int) -> str:
+    """A tokenizer.json with v entries: one a byte, as GPT-2 spells bytes, and words that no text has."""
+    alphabet = sorted(ByteLevel.alphabet())
+    words = [*alphabet, *(f"word{n}" for n in range(v - len(alphabet)))]
+    tokenizer = Tokenizer(BPE({word: id for id, word in enumerate(words)}, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    return str(tokenizer.to_str())
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
-from gptloss.models import REGISTRY
+from gptloss.models import find
 from gptloss.tokens import Token, text_of
 from views import shell
 from views.presets import PRESETS, Preset
@@ -139,7 +139,7 @@ def _shifted_text(text: str) -> str:
 def _encode(text: str) -> tuple[Token, ...]:
     """The tokens of a text; none for a text that has no tokens, which `row_errors` explains."""
     try:
-        return REGISTRY[shell.settings().model].tokenizer().encode(text)
+        return find(shell.settings().model).tokenizer().encode(text)
     except GptlossError:
         return ()
 
@@ -194,10 +194,11 @@ def _shift(shown: Rows) -> None:
     if current.targets is None:
         return
     pairs = zip(current.inputs, current.targets, strict=True)
-    shell.change(inputs=tuple(_joined(given, target) for given, target in pairs), targets=None)
+    shell.change(inputs=tuple(joined(given, target) for given, target in pairs), targets=None)
 
 
-def _joined(given: str, target: str) -> str:
+def joined(given: str, target: str) -> str:
+    """The whole text of a row whose target is its input shifted by one; of another row, the input."""
     inputs, targets = _encode(given), _encode(target)
     whole = text_of([*inputs, *targets[-1:]])
     return whole if inputs and inputs[1:] == targets[:-1] and _encode(whole)[1:] == targets else given

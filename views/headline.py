@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptloss.ladder import in_units
 from gptloss.measures import uniform_loss
-from gptloss.models import REGISTRY
+from gptloss.models import find
 from gptloss.numbers import perplexity_text
 from gptloss.scoring import ScoredBatch
 from views.settings import Settings
@@ -12,7 +12,7 @@ from views.settings import Settings
 
 def headline(batch: ScoredBatch | None, settings: Settings) -> None:
     """Loss, perplexity and ln V, large; dashes while no row can be scored."""
-    v = REGISTRY[settings.model].info.vocab_size
+    v = find(settings.model).info.vocab_size
     base, log = ("e", "ln") if settings.units == "nats" else ("2", "log₂")
     guess = uniform_loss(v)
     loss, perplexity, uniform = st.columns(3, gap="xsmall", wrap=False)

@@ -14,7 +14,7 @@ from gptloss.tables import predictions_table
 from views import shell
 from views.cache import reading
 from views.components.ladder_table import chosen, first_column, ladder_data, ladder_table
-from views.settings import Settings
+from views.settings import Asked, Settings
 
 LADDER = "ladder"
 TABLE_TOP = 20
@@ -34,18 +34,18 @@ def look_inside() -> None:
         st.info("No row can be scored yet: mend a row above, or choose an example.")
     else:
         ladder_table(
-            _ladder_data(settings.model, settings.inputs, settings.targets, _start(batch, settings), settings.units),
+            cached_ladder_data(settings.asked, _start(batch, settings), settings.units),
             at=batch.index(*settings.at),
             key=LADDER,
             on_choose=_choose,
         )
         _explanation(batch, settings)
-        _charts(settings.model, settings.inputs, settings.targets, settings.at, settings.units)
+        _charts(settings.asked, settings.at, settings.units)
         _tables(batch, settings)
 
 
 def _batch(settings: Settings) -> ScoredBatch | None:
-    return reading(settings.model, settings.inputs, settings.targets).batch
+    return reading(*settings.asked).batch
 
 
 def _start(batch: ScoredBatch, settings: Settings) -> int:
@@ -53,10 +53,9 @@ def _start(batch: ScoredBatch, settings: Settings) -> int:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _ladder_data(
-    model: str, inputs: tuple[str, ...], targets: tuple[str, ...] | None, start: int, units: Units
-) -> dict[str, Any]:
-    batch = reading(model, inputs, targets).batch
+def cached_ladder_data(asked: Asked, start: int, units: Units) -> dict[str, Any]:
+    """What the ladder table shows from column `start` on; once for all visitors."""
+    batch = reading(*asked).batch
     assert batch is not None
     return ladder_data(batch, start, units)
 
@@ -88,11 +87,9 @@ def _explanation(batch: ScoredBatch, settings: Settings) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _charts(
-    model: str, inputs: tuple[str, ...], targets: tuple[str, ...] | None, at: tuple[int, int], units: Units
-) -> None:
+def _charts(asked: Asked, at: tuple[int, int], units: Units) -> None:
     """The three charts of p_ij. What was drawn once is replayed, for any visitor."""
-    batch = reading(model, inputs, targets).batch
+    batch = reading(*asked).batch
     assert batch is not None
     k = batch.index(*at)
     i, j = at

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, cast, get_args
 from urllib.parse import urlencode
 
 from gptloss.models import DEFAULT_MODEL, REGISTRY
@@ -14,15 +14,35 @@ STEPS = 7
 # Longer links are cut by servers and chat programs, so a longer text stays out of the address bar.
 LINK_LIMIT = 8_000  # characters of the encoded query; one emoji is twelve
 
+MOST_MODELS = 4
+
 LECTURE_INPUTS = ("every effort moves", "I really like")
 LECTURE_TARGETS = (" effort moves you", " really like chocolate")
+
+
+# Compare opens with a plain paragraph under the lecture's sentences, or with two texts of which one is odd.
+PARAGRAPH = (
+    "Water covers most of the earth. When the sun warms the sea, some of the water turns into vapor and rises into"
+    " the air. High above the ground it cools and forms clouds, and when the clouds grow heavy the water falls back"
+    " to the ground as rain."
+)
+PAIR = (
+    "She poured hot water over the tea leaves and waited for five minutes.",
+    "She poured hot water over the car keys and waited for five minutes.",
+)
+
+Comparing = Literal["models", "texts"]
+# What a reading depends on: the model, the inputs, the targets, and whether there is a start token.
+Asked = tuple[str, tuple[str, ...], tuple[str, ...] | None, bool]
 
 
 @dataclass(frozen=True)
 class Settings:
     """The state of a visit. `targets=None` means: the inputs shifted by one token.
 
-    `at` is the chosen (i, j), `step` the step that is explained, 0 for none.
+    `at` is the chosen (i, j), `step` the step that is explained, 0 for none; with `bos` each row starts with the
+    model's start token, if it has one. On the page Compare, `model` stands beside the models `others` on `texts`
+    (None: the rows and a paragraph), or reads the two texts of `pair`; `comparing` says which.
     """
 
     model: str = DEFAULT_MODEL
@@ -31,11 +51,22 @@ class Settings:
     at: tuple[int, int] = (1, 1)
     units: Units = "nats"
     step: int = 0
+    bos: bool = False
+    others: tuple[str, ...] = ("smollm2-135m",)
+    texts: tuple[str, ...] | None = None
+    pair: tuple[str, str] = PAIR
+    comparing: Comparing = "models"
+
+    @property
+    def asked(self) -> Asked:
+        """What the model is to read; other fields only say how it is shown."""
+        return self.model, self.inputs, self.targets, self.bos
 
     @property
     def text_fits_link(self) -> bool:
-        """Whether the rows are short enough to travel in a link."""
-        return len(urlencode({"input": self.inputs, "target": self.targets or ()}, doseq=True)) <= LINK_LIMIT
+        """Whether all texts are short enough to travel in a link."""
+        texts = {"input": self.inputs, "target": self.targets or (), "text": self.texts or (), "pair": self.pair}
+        return len(urlencode(texts, doseq=True)) <= LINK_LIMIT
 
     def to_query(self) -> dict[str, str | list[str]]:
         """The query of a link to this state, without what is as it was at first."""
@@ -53,13 +84,26 @@ class Settings:
             query["units"] = self.units
         if self.step != first.step:
             query["step"] = str(self.step)
+        if self.bos:
+            query["bos"] = "1"
+        if self.others != first.others:
+            query["with"] = list(self.others)
+        if self.texts is not None and self.text_fits_link:
+            query["text"] = list(self.texts)
+        if self.pair != first.pair and self.text_fits_link:
+            query["pair"] = list(self.pair)
+        if self.comparing != first.comparing:
+            query["compare"] = self.comparing
         return query
 
 
-def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Settings, list[str]]:
+def from_query(
+    query: Mapping[str, Sequence[str]], models: Sequence[str] = tuple(REGISTRY), any_model: bool = False
+) -> tuple[Settings, list[str]]:
     """The settings a link asks for, and a sentence for each value that was no good.
 
-    A bad value falls back to its default alone; all others hold.
+    `models` are those a link may name; with `any_model` also a folder and `hf:owner/name`. A bad value falls back
+    to its default alone; all others hold.
     """
     notices: list[str] = []
     first = Settings()
@@ -71,20 +115,23 @@ def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Settings, list[str]]
             notices.append(f"The link names {name!r} {len(values)} times; the last one counts.")
         return values[-1] if values else default
 
+    def known(model: str) -> bool:
+        if model in models or (any_model and is_free_name(model)):
+            return True
+        notices.append(f"There is no model called {_quote(model)} here. Models: {', '.join(models)}.")
+        return False
+
+    def choice(name: str, default: str, allowed: Sequence[str]) -> str:
+        value = one(name, default)
+        if value in allowed:
+            return value
+        notices.append(f"The link asks for {name} {_quote(value)}; use {' or '.join(allowed)}. Shown: {default}.")
+        return default
+
     model = one("model", first.model)
-    if model not in REGISTRY:
-        notices.append(
-            f"There is no model called {_quote(model)}; {first.model} is used. Models: {', '.join(REGISTRY)}."
-        )
-        model = first.model
-    units: Units = "nats"
-    match one("units", units):
-        case "nats" | "bits" as known:
-            units = known
-        case other:
-            notices.append(
-                f"The link asks for units {_quote(other)}; use {' or '.join(get_args(Units))}. Shown: {units}."
-            )
+    others = tuple(dict.fromkeys(filter(known, query.get("with", first.others))))
+    if len(others) >= MOST_MODELS:
+        notices.append(f"The link compares with {len(others)} models; {MOST_MODELS - 1} fit beside the first.")
     at = one("at", "11")
     if not re.fullmatch(rf"[1-{MAX_ROWS}][1-9][0-9]{{0,4}}", at, re.ASCII):
         notices.append(f"The link chooses the position {_quote(at)}; write 12 for p12. Shown: p11.")
@@ -93,7 +140,31 @@ def from_query(query: Mapping[str, Sequence[str]]) -> tuple[Settings, list[str]]
     if step not in map(str, range(STEPS + 1)):
         notices.append(f"The link asks for step {_quote(step)}; steps run from 1 to {STEPS}. None is opened.")
         step = "0"
-    return Settings(model, inputs, targets, (int(at[0]), int(at[1:])), units, int(step)), notices
+    texts = tuple(query.get("text", ()))
+    if len(texts) > MAX_ROWS:
+        notices.append(f"The link has {len(texts)} texts to compare; the page shows the first {MAX_ROWS}.")
+    pair = tuple(query.get("pair", first.pair))
+    if len(pair) != 2:
+        notices.append(f"The link has {len(pair)} texts for a pair; two are needed. The page shows its own.")
+        pair = first.pair
+    return Settings(
+        model=model if known(model) else first.model,
+        inputs=inputs,
+        targets=targets,
+        at=(int(at[0]), int(at[1:])),
+        units=cast(Units, choice("units", first.units, get_args(Units))),
+        step=int(step),
+        bos=choice("bos", "0", ("0", "1")) == "1",
+        others=others[: MOST_MODELS - 1] or first.others,
+        texts=texts[:MAX_ROWS] or None,
+        pair=(pair[0], pair[1]),
+        comparing=cast(Comparing, choice("compare", first.comparing, get_args(Comparing))),
+    ), notices
+
+
+def is_free_name(model: str) -> bool:
+    """Whether this names a folder or a model of the Hugging Face hub, rather than one of the list."""
+    return model.startswith("hf:") or "/" in model or "\\" in model
 
 
 def _rows(

@@ -7,11 +7,13 @@ back through `change`.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 
-from gptloss.models import REGISTRY
+from gptloss.errors import GptlossError
+from gptloss.models import DEFAULT_MODEL
+from views import hosting
 from views.settings import Settings, from_query
 
 STYLE = Path(__file__).parent / "style.css"
@@ -20,18 +22,22 @@ SIDEBAR_WIDTH = 244
 
 def begin(title: str, subtitle: str) -> Settings:
     """Start a page: read the link if the visitor came by one, draw the sidebar and the title."""
+    from views import models, sidebar  # they, in turn, read and change the settings through this module
+
     st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
     _read_link()
+    models.stand_in()
     write_link()
     with st.sidebar:
-        _sidebar()
+        sidebar.sidebar()
     st.title(title, anchor=False)
     st.caption(subtitle)
     for notice in [*st.session_state.notices, *_link_notice()]:
         with st.container(border=True, horizontal=True):
             st.badge("Note", icon=":material/info:", color="orange")
             st.text(notice)
+    models.offers()
     return settings()
 
 
@@ -54,12 +60,21 @@ def change(**fields: Any) -> None:
     st.session_state.changed = True
 
 
-def correct(sentence: str, **fields: Any) -> None:
+def correct(sentence: str, always: bool = False, **fields: Any) -> None:
     """The settings name what is not there: put these fields right, say so if a link was to blame, run again."""
-    notices = [*st.session_state.notices, sentence] if st.session_state.by_link else []
+    notices = [*st.session_state.notices, *([sentence] if sentence else [])]
+    notices = notices if always or st.session_state.by_link else []
     change(**fields)
     st.session_state.notices = notices
     st.rerun()
+
+
+def unusable(error: GptlossError) -> NoReturn:
+    """The model cannot be loaded: say why and go back to the untrained one, unless that is the one."""
+    if settings().model != DEFAULT_MODEL:
+        correct(str(error), always=True, model=DEFAULT_MODEL)
+    st.error(str(error))
+    st.stop()
 
 
 def notify(sentence: str) -> None:
@@ -89,7 +104,9 @@ def _read_link() -> None:
     st.session_state.arrived = arrived
     st.session_state.by_link = arrived or went_back
     if st.session_state.by_link:
-        st.session_state.settings, st.session_state.notices = from_query(_query())
+        st.session_state.settings, st.session_state.notices = from_query(
+            _query(), hosting.models(), hosting.any_model()
+        )
 
 
 def _link_notice() -> list[str]:
@@ -104,21 +121,3 @@ def _query() -> dict[str, list[str]]:
 
 def _as_lists(query: dict[str, str | list[str]]) -> dict[str, list[str]]:
     return {name: [value] if isinstance(value, str) else value for name, value in query.items()}
-
-
-def _sidebar() -> None:
-    st.subheader("gptloss", anchor=False)
-    st.caption("From text to loss, number by number")
-    info = REGISTRY[settings().model].info
-    with st.container(border=True, gap="xxsmall", key="model-card"):
-        st.markdown(f"**{info.title}**")
-        st.caption(f"{info.weights} · V = {info.vocab_size:,} · context {info.context_length:,}")
-    give("units", settings().units)
-    st.segmented_control(
-        "Units of the logs",
-        ["nats", "bits"],
-        key="units",
-        required=True,
-        on_change=lambda: change(units=st.session_state.units),
-        help="nats: natural logarithm, as in the book. bits: base 2; 1 nat = 1.4427 bits.",
-    )

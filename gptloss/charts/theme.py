@@ -12,6 +12,8 @@ MODEL = "#2f80d8"
 TARGET = "#d9591c"
 TARGET_SOFT = "#eba683"
 ON_TARGET, ON_TARGET_SOFT = "#ffffff", "#17202e"
+# The runs of a comparison, first to fourth.
+RUNS = ("#8a63d2", "#1b9e77", "#b98400", "#d6569b")
 GUESS = "#8491a5"
 FAINT = "rgba(132, 145, 165, 0.35)"
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"

@@ -1,52 +1,114 @@
 """The models by name. A backend, and torch with it, is imported when it is asked for."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from functools import partial
 
-from gptloss.errors import GptlossError
-from gptloss.models.base import LanguageModel, ModelInfo
-from gptloss.tokens import Tokenizer, gpt2_tokenizer
+from gptloss.errors import GptlossError, NotHereError
+from gptloss.models import checkpoint, hub, smollm2, untrained
+from gptloss.models.base import Entry, LanguageModel, ModelInfo, Progress, Report
+from gptloss.tokens import BYTES, ByteTokenizer
 
-__all__ = ["DEFAULT_MODEL", "REGISTRY", "Entry", "LanguageModel", "ModelInfo", "load_model"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "REGISTRY",
+    "Entry",
+    "LanguageModel",
+    "ModelInfo",
+    "Progress",
+    "Report",
+    "find",
+    "is_here",
+    "load_model",
+    "pull",
+    "remove",
+]
 
-DEFAULT_MODEL = "gpt2-untrained"
+DEFAULT_MODEL = untrained.NAME
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A model that can be asked for by name: its tokenizer, which is quick to make, and the model itself."""
+def _toy(info: ModelInfo) -> LanguageModel:
+    from gptloss.models import toy
 
-    info: ModelInfo
-    tokenizer: Callable[[], Tokenizer]
-    load: Callable[[ModelInfo], LanguageModel]
+    return toy.Uniform(info) if info.name == "uniform" else toy.Bigram(info)
 
 
-def _gpt2_untrained(info: ModelInfo) -> LanguageModel:
-    from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
-
-    config = GPTConfig(vocab_size=info.vocab_size, context_length=info.context_length)
-    return GPT2(info, untrained(config, seed=123))
+def _toy_entry(name: str, title: str, weights: str, parameters: int) -> Entry:
+    info = ModelInfo(
+        name=name,
+        title=title,
+        weights=weights,
+        vocab_size=BYTES,
+        context_length=8_192,
+        parameters=parameters,
+        architecture="bytes",
+        licence="MIT",
+        source="made on this machine",
+    )
+    return Entry(info, ByteTokenizer, partial(_toy, info))
 
 
 REGISTRY: dict[str, Entry] = {
-    DEFAULT_MODEL: Entry(
-        ModelInfo(
-            name=DEFAULT_MODEL,
-            title="GPT-2 124M, untrained",
-            weights="random weights, seed 123",
-            vocab_size=50_257,
-            context_length=256,
-            parameters=162_419_712,
-        ),
-        gpt2_tokenizer,
-        _gpt2_untrained,
+    entry.info.name: entry
+    for entry in (
+        untrained.entry(),
+        smollm2.entry(),
+        *map(checkpoint.openai_entry, checkpoint.OPENAI),
+        _toy_entry("uniform", "Uniform over bytes", "no weights: a blind guess", 0),
+        _toy_entry("bigram", "Byte bigram", "counts of a short sample text", BYTES * BYTES),
     )
 }
 
 
+def find(name: str) -> Entry:
+    """The model called `name`: one of `REGISTRY`, a folder, or `hf:owner/name` from the Hugging Face hub.
+
+    Raises `GptlossError` for a name nobody knows, and `NotHereError` for a hub model that has not been pulled.
+    """
+    if name in REGISTRY:
+        return REGISTRY[name]
+    if name.startswith(checkpoint.HUB):
+        return checkpoint.hub_entry(name)
+    if os.sep in name or "/" in name or os.path.isdir(name):
+        return checkpoint.folder_entry(name)
+    raise GptlossError(
+        f"There is no model called {name!r}. Models: {', '.join(REGISTRY)}, a folder, or hf:owner/name."
+    )
+
+
+def is_here(name: str) -> bool:
+    """Whether the model can be loaded without fetching it. Raises `GptlossError` for a name nobody knows."""
+    try:
+        return find(name).here()
+    except NotHereError:
+        return False
+
+
 def load_model(name: str = DEFAULT_MODEL) -> LanguageModel:
-    """The model called `name`, ready to score. Raises `GptlossError` for a name nobody knows."""
-    if name not in REGISTRY:
-        raise GptlossError(f"There is no model called {name!r}. Models: {', '.join(REGISTRY)}.")
-    entry = REGISTRY[name]
-    return entry.load(entry.info)
+    """The model called `name`, ready to score.
+
+    A name of `REGISTRY`, a folder with a checkpoint in transformers' format, or `hf:owner/name`. Raises
+    `GptlossError` for a name nobody knows, for damaged files and for too little memory, and its child
+    `NotHereError` for a model that has to be pulled first.
+    """
+    return find(name).load()
+
+
+def pull(name: str, report: Report) -> None:
+    """Fetch a model, whole or not at all; nothing happens if it is here. Raises `GptlossError`."""
+    if is_here(name):
+        return
+    if name.startswith(checkpoint.HUB):
+        return hub.pull(name.removeprefix(checkpoint.HUB), name, report)
+    fetch = find(name).pull
+    assert fetch is not None, "only what can be pulled can be missing"
+    fetch(report)
+
+
+def remove(name: str) -> None:
+    """Take a fetched or kept model off the disk. Raises `GptlossError` for one that is not ours to delete."""
+    if name.startswith(checkpoint.HUB):
+        return hub.remove(name.removeprefix(checkpoint.HUB))
+    entry = find(name)
+    if entry.remove is None:
+        raise GptlossError(f"{name} takes no room on the disk, or is a folder of yours; there is nothing to remove.")
+    entry.remove()

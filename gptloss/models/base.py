@@ -1,5 +1,6 @@
 """What gptloss asks of a language model. Loads no torch: a list of models costs nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 class ModelInfo:
     """What there is to say about a model without loading it.
 
-    `context_length` is the number of tokens it can read at once, `parameters` the number of its weights;
-    `weights` says where the weights come from, in a few words.
+    `context_length` is the number of tokens it can read at once, `parameters` the number of its weights, `size`
+    its bytes on the disk; `weights` says where the weights come from, in a few words. `bos_id` is the token that a
+    text may be started with, None if the model knows none; it is put there only when asked for.
     """
 
     name: str
@@ -24,6 +26,11 @@ class ModelInfo:
     vocab_size: int
     context_length: int
     parameters: int
+    size: int = 0
+    architecture: str = ""
+    licence: str = ""
+    source: str = ""
+    bos_id: int | None = None
 
 
 @runtime_checkable
@@ -48,3 +55,35 @@ class LanguageModel(Protocol):
 
     def head(self, hidden: 'Float[Tensor, "n d"]') -> 'Float[Tensor, "n v"]':
         """Logits over the vocabulary."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a pull is: what it does now, and how many of how many bytes; `total` is 0 while unknown."""
+
+    doing: str
+    done: int = 0
+    total: int = 0
+
+
+Report = Callable[[Progress], None]
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that can be asked for by name.
+
+    `tokenizer` and `load` raise `NotHereError` while `here()` is false; then `pull` fetches the model and `remove`
+    takes it off the disk again. Both are None for a model that is not fetched.
+    """
+
+    info: ModelInfo
+    tokenizer: Callable[[], Tokenizer]
+    load: Callable[[], LanguageModel]
+    here: Callable[[], bool] = _always
+    pull: Callable[[Report], None] | None = None
+    remove: Callable[[], None] | None = None

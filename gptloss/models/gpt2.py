@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gptloss.models.base import ModelInfo
-from gptloss.tokens import GPT2Tokenizer, gpt2_tokenizer
+from gptloss.tokens import Tokenizer, gpt2_tokenizer
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,12 @@ class GPTModel(nn.Module):
 
 
 class GPT2:
-    """A `GPTModel` as a `LanguageModel`: in evaluation mode, its weights frozen, with GPT-2's tokenizer."""
+    """A `GPTModel` as a `LanguageModel`: in evaluation mode, its weights frozen; GPT-2's tokenizer unless told."""
 
-    def __init__(self, info: ModelInfo, network: GPTModel) -> None:
+    def __init__(self, info: ModelInfo, network: GPTModel, tokenizer: Tokenizer | None = None) -> None:
         self.info = info
         self.network = network.eval().requires_grad_(False)
-
-    @property
-    def tokenizer(self) -> GPT2Tokenizer:
-        return gpt2_tokenizer()
+        self.tokenizer = tokenizer or gpt2_tokenizer()
 
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         return self.network.hidden(ids)

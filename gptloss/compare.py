@@ -1,0 +1,93 @@
+"""Two scored rows side by side: where their tokens end together, and what the text between cost each of them.
+
+Tokenizers cut the same text differently. Between two places where both have a cut the text is the same, so the
+summed losses of the tokens in between can be subtracted.
+"""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import accumulate
+
+from gptloss.scoring import ScoredBatch
+from gptloss.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One target token in its row: its place j, the byte it starts and ends at, its label and its loss in nats."""
+
+    j: int
+    start: int
+    stop: int
+    label: str
+    loss: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of text that two rows share, in bytes of the first row, with what it cost each, in nats."""
+
+    start: int
+    stop: int
+    losses: tuple[float, float]
+
+    @property
+    def difference(self) -> float:
+        """How much more the first paid, in nats."""
+        return self.losses[0] - self.losses[1]
+
+
+def pieces(batch: ScoredBatch, i: int) -> tuple[Piece, ...]:
+    """The target tokens of row i, from where they start in the row's text, for inputs shifted by one.
+
+    A first token that only is input comes before them. Empty for a row that was not scored.
+    """
+    row = next((row for row in batch.rows if row.number == i), None)
+    if row is None:
+        return ()
+    only_read = 0 if row.inputs[0].id == batch.model.info.bos_id else len(row.inputs[0].raw)
+    ends = list(accumulate((len(token.raw) for token in row.targets), initial=only_read))
+    first = batch.index(i, 1)
+    losses = (-batch.log_probas[first : first + len(row.targets)]).tolist()
+    return tuple(
+        Piece(j, start, stop, token.label, loss)
+        for j, (start, stop, token, loss) in enumerate(zip(ends, ends[1:], row.targets, losses, strict=False), 1)
+    )
+
+
+def spans_of_text(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Span, ...]:
+    """The same text under two models: a span ends wherever tokens of both end."""
+    first, second = _paid_by(one), _paid_by(other)
+    cuts = sorted(first.keys() & second.keys())
+    return tuple(
+        Span(start, stop, (first[stop] - first[start], second[stop] - second[start]))
+        for start, stop in zip(cuts, cuts[1:], strict=False)
+    )
+
+
+def spans_of_tokens(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Span, ...]:
+    """Two texts under one model: a span for each token that both have, in the order of both."""
+    same = SequenceMatcher(None, [p.label for p in one], [p.label for p in other], autojunk=False)
+    return tuple(
+        Span(a.start, a.stop, (a.loss, b.loss))
+        for block in same.get_matching_blocks()
+        for a, b in zip(one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True)
+    )
+
+
+def piece_at(row: tuple[Piece, ...], byte: int) -> Piece | None:
+    """The token that holds this byte of the text, or None if the byte is not scored."""
+    return next((piece for piece in row if piece.start <= byte < piece.stop), None)
+
+
+def same_vocabulary(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether every id stands for the same bytes, so that two distributions are over the same things."""
+    return one is other or (
+        one.vocab_size == other.vocab_size and all(one.token(id) == other.token(id) for id in range(one.vocab_size))
+    )
+
+
+def _paid_by(row: tuple[Piece, ...]) -> dict[int, float]:
+    """What all tokens up to a cut cost together, for each cut."""
+    starts = {row[0].start: 0.0} if row else {}
+    return starts | dict(zip([piece.stop for piece in row], accumulate(piece.loss for piece in row), strict=True))

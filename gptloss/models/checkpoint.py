@@ -1,0 +1,132 @@
+"""Any checkpoint in transformers' format: a folder, or one from the Hugging Face hub."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gptloss.errors import GptlossError, NotHereError
+from gptloss.models import hub, weights
+from gptloss.models.base import Entry, LanguageModel, ModelInfo
+from gptloss.models.json_tokens import json_tokenizer
+from gptloss.tokens import Tokenizer, gpt2_tokenizer
+
+HUB = "hf:"
+# What the architectures call the number of tokens that can be read at once.
+CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+# Without such a number the architecture has no limit; this is one that a page can show.
+NO_LIMIT = 2048
+# OpenAI's four sizes: layers, width, parameters, bytes on the disk.
+OPENAI = {
+    "gpt2": ("GPT-2 124M", 124_439_808, 548_000_000),
+    "gpt2-medium": ("GPT-2 355M", 354_823_168, 1_520_000_000),
+    "gpt2-large": ("GPT-2 774M", 774_030_080, 3_250_000_000),
+    "gpt2-xl": ("GPT-2 1558M", 1_557_611_200, 6_430_000_000),
+}
+
+
+def folder_entry(name: str) -> Entry:
+    """The checkpoint in the folder called `name`.
+
+    Raises `GptlossError` for a folder that is not there or holds no such checkpoint.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise GptlossError(f"There is no folder {name}; give the folder that holds config.json.")
+    info, tokenizer = _read(name, folder)
+    return Entry(info, tokenizer, partial(_load, info, folder, tokenizer))
+
+
+def hub_entry(name: str) -> Entry:
+    """`hf:owner/name`. Raises `NotHereError` until it has been pulled."""
+    folder = hub.folder(name.removeprefix(HUB), name)
+    info, tokenizer = _read(name, folder)
+    return Entry(info, tokenizer, partial(_load, info, folder, tokenizer))
+
+
+def openai_entry(name: str) -> Entry:
+    """One of OpenAI's four GPT-2s, from the hub; all share the vocabulary that ships with gptloss."""
+    title, parameters, size = OPENAI[name]
+    repo = f"openai-community/{name}"
+    info = ModelInfo(
+        name=name,
+        title=title,
+        weights="pretrained by OpenAI",
+        vocab_size=50_257,
+        context_length=1024,
+        parameters=parameters,
+        size=size,
+        architecture="gpt2",
+        licence="MIT",
+        source=f"{HUB}{repo}",
+        bos_id=50_256,
+    )
+    return Entry(
+        info,
+        gpt2_tokenizer,
+        lambda: _load(info, hub.folder(repo, name), gpt2_tokenizer),
+        lambda: _is_here(repo, name),
+        partial(hub.pull, repo, name),
+        partial(hub.remove, repo),
+    )
+
+
+def _is_here(repo: str, name: str) -> bool:
+    try:
+        return hub.folder(repo, name).is_dir()
+    except NotHereError:
+        return False
+
+
+def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
+    """What a checkpoint says of itself, and how to make its tokenizer."""
+    config = weights.read_json(folder / "config.json")
+    text: dict[str, Any] = config.get("text_config", config)  # models that also see pictures keep theirs apart
+    architecture = config.get("model_type")
+    v = text.get("vocab_size")
+    if not isinstance(architecture, str) or not isinstance(v, int):
+        missing = "vocab_size" if isinstance(architecture, str) else "model_type"
+        raise GptlossError(f"{folder / 'config.json'} states no {missing}; is it a model saved by transformers?")
+    stored = weights.headers(folder)
+    bos = text.get("bos_token_id")
+    info = ModelInfo(
+        name=name,
+        title=name.removeprefix(HUB) if name.startswith(HUB) else folder.resolve().name,
+        weights="pretrained" if name.startswith(HUB) else "from a folder",
+        vocab_size=v,
+        context_length=next((text[limit] for limit in CONTEXT if isinstance(text.get(limit), int)), NO_LIMIT),
+        parameters=sum(tensor.numel for tensor_name, tensor in stored.items() if _is_weight(tensor_name, config)),
+        size=sum(file.stat().st_size for file in weights.files(folder)),
+        architecture=architecture,
+        source=name,
+        bos_id=bos if isinstance(bos, int) and 0 <= bos < v else None,
+    )
+    return info, partial(_tokenizer, folder, architecture, v)
+
+
+def _is_weight(tensor: str, config: dict[str, Any]) -> bool:
+    """OpenAI's files also hold the causal masks, and a tied head may be stored twice."""
+    tied = config.get("tie_word_embeddings", True) and tensor == "lm_head.weight"
+    return not tied and not tensor.endswith((".attn.bias", ".attn.masked_bias"))
+
+
+def _tokenizer(folder: Path, architecture: str, v: int) -> Tokenizer:
+    file = folder / "tokenizer.json"
+    if not file.exists() and architecture == "gpt2" and v == gpt2_tokenizer().vocab_size:
+        return gpt2_tokenizer()
+    return json_tokenizer(file, v)
+
+
+def _load(info: ModelInfo, folder: Path, tokenizer: Callable[[], Tokenizer]) -> LanguageModel:
+    """GPT-2 through our own model, everything else through transformers. Raises `GptlossError`."""
+    weights.check_memory(info.name, 4 * info.parameters)
+    config = weights.read_json(folder / "config.json")
+    if config["model_type"] == "gpt2":
+        from gptloss.models import gpt2_checkpoint
+        from gptloss.models.gpt2 import GPT2
+
+        if gpt2_checkpoint.is_ours(config):
+            return GPT2(info, gpt2_checkpoint.from_folder(folder, config), tokenizer())
+    from gptloss.models import hf
+
+    return hf.load(info, folder, tokenizer())

@@ -1,0 +1,180 @@
+"""Any causal language model that transformers knows, read from a folder on the disk and run in float32."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedModel, __version__
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
+
+from gptloss.errors import GptlossError
+from gptloss.models import weights
+from gptloss.models.base import ModelInfo
+from gptloss.tokens import Tokenizer
+
+# from_pretrained changes global functions of torch while it runs, and _quiet global settings.
+_ONE_AT_A_TIME = Lock()
+
+
+class Transformers:
+    """A transformers model as a `LanguageModel`: in evaluation mode, its weights frozen, without a cache.
+
+    What an architecture does to the logits after the last layer (scaling, soft-capping) is a part of `head`:
+    that is the model's own forward pass with the body taken out. Both halves share the weights.
+    """
+
+    def __init__(self, info: ModelInfo, network: PreTrainedModel, tokenizer: Tokenizer) -> None:
+        self.info = info
+        self.network = network.train(False).requires_grad_(False)
+        self.tokenizer = tokenizer
+        self._head = copy.copy(network)
+        outputs = type(self._body(torch.zeros(1, 1, dtype=torch.long)))
+        self._head._modules = network._modules | {network.base_model_prefix: _Given(outputs)}
+
+    @torch.no_grad()
+    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        return self._body(ids).last_hidden_state
+
+    @torch.no_grad()
+    def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+        return self._head(inputs_embeds=hidden[None], use_cache=False, return_dict=True).logits[0]
+
+    def _body(self, ids: Int[Tensor, "b t"]) -> Any:
+        return self.network.base_model(**_whole(ids))
+
+
+class _Given(nn.Module):
+    """In the place of a model's body: gives the states that it is given."""
+
+    def __init__(self, outputs: type[Any]) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    @property
+    def decoder(self) -> "_Given":
+        """Some heads, like OPT's, call a part of the body."""
+        return self
+
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Any:
+        return self.outputs(last_hidden_state=inputs_embeds)
+
+
+def _whole(ids: Int[Tensor, "b t"]) -> dict[str, Any]:
+    """The arguments of a plain forward pass. By the mask every token counts, even one that looks like padding."""
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False, "return_dict": True}
+
+
+def load(info: ModelInfo, folder: Path, tokenizer: Tokenizer) -> Transformers:
+    """The model of a checkpoint folder, safetensors only; no code of the checkpoint is run.
+
+    Raises `GptlossError` for a checkpoint that is damaged or not whole, and for a model that transformers does
+    not know, that is not causal or that does not give the same logits in one piece and in two.
+    """
+    weights.headers(folder)
+    _check_config(weights.read_json(folder / "config.json"), folder)
+    with _quiet():
+        network = _read(folder)
+        try:
+            model = Transformers(info, network, tokenizer)
+            problem = _problem(model)
+        except Exception as error:  # an architecture may fail in any way
+            raise GptlossError(f"The model in {folder} cannot be run ({_reason(error)}); choose another.") from error
+    if problem:
+        raise GptlossError(f"The model in {folder} {problem}.")
+    return model
+
+
+def _check_config(config: dict[str, Any], folder: Path) -> None:
+    kind = str(config.get("model_type", ""))
+    if config.get("quantization_config"):
+        problem = "is quantised (quantization_config in config.json); fetch it in float32, float16 or bfloat16"
+    elif kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not config.get("is_encoder_decoder"):
+        return
+    elif kind in CONFIG_MAPPING:
+        problem = f"is no causal language model but {kind}; choose one that predicts the next token"
+    elif config.get("auto_map"):
+        problem = "needs its own code (auto_map in config.json), and such code is never run; choose another model"
+    else:
+        problem = f"is of the architecture {kind!r}, unknown to transformers {__version__}; try a newer transformers"
+    raise GptlossError(f"The model in {folder} {problem}.")
+
+
+def _read(folder: Path) -> PreTrainedModel:
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # they are told below, with their shapes
+            output_loading_info=True,
+        )
+    except Exception as error:  # from_pretrained has no class of its own
+        raise GptlossError(
+            f"The model in {folder} cannot be loaded ({_reason(error)}); fetch or save it again."
+        ) from error
+    network, found = loaded
+    _check_tensors(found, folder)
+    return network
+
+
+def _check_tensors(found: dict[str, Any], folder: Path) -> None:
+    for name, stored, wanted in sorted(found["mismatched_keys"]):
+        raise GptlossError(
+            f"In the checkpoint {folder} the tensor for {name} has shape {list(stored)} and {list(wanted)} is wanted"
+            " by config.json; they do not belong together."
+        )
+    for name in sorted(found["missing_keys"]):
+        raise GptlossError(f"The checkpoint {folder} has no tensor for {name}; fetch or save it again.")
+
+
+def _problem(model: Transformers) -> str:
+    """What is wrong with the model, found out on a few tokens; empty if nothing is."""
+    ids = torch.arange(8)[None] * 7919 % model.info.vocab_size
+    other = torch.cat([ids[:, :-1], ids[:, -1:] + 1], -1) % model.info.vocab_size
+    hidden, logits = model.hidden(ids), model.network(**_whole(ids)).logits
+    if logits.isnan().any():
+        return "gives logits that are no numbers; fetch or save it again"
+    if logits.shape[-1] != model.info.vocab_size:
+        return f"has {logits.shape[-1]:,} logits and {model.info.vocab_size:,} tokens were expected"
+    if not _close(hidden[:, :-1], model.hidden(other)[:, :-1], 1e-5):
+        return "is not causal: a token changes the states before it; choose one that predicts the next token"
+    if not _close(model.head(hidden[0]), logits[0], 1e-4):
+        return "cannot be split into states and head: the logits of the parts differ from those of the whole"
+    return ""
+
+
+def _close(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    """Whether two tensors agree, measured by the largest number in them."""
+    return one.shape == other.shape and bool((one - other).abs().max() <= tolerance * (1 + one.abs().max()))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, without its full stop."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warning, log line or progress bar of transformers in the block, and one block at a time."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity(CRITICAL)
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,93 @@
+"""Where models are kept: a folder each under one cache folder, whole or not there at all."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from gptloss.errors import GptlossError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def home() -> Path:
+    """The cache folder: `GPTLOSS_HOME`, or the one that this system keeps for gptloss."""
+    return Path(os.environ.get("GPTLOSS_HOME") or platformdirs.user_cache_path("gptloss"))
+
+
+def folder(name: str) -> Path:
+    """Where the model called `name` is kept. It is there only when it is whole."""
+    return home() / "models" / name
+
+
+@contextmanager
+def making(name: str, needs: int) -> Iterator[Path]:
+    """An empty folder to make a model in; when the block ends well it becomes the model's folder.
+
+    `needs` is the room on the disk, in bytes. However the block ends otherwise, the model is as it was before;
+    what a killed process left behind is cleared away by the next one. Raises `GptlossError` when the disk is
+    full or cannot be written, and when another process is making the same model.
+    """
+    place = folder(name)
+    part = place.with_name(f".{name}.part")
+    lock = FileLock(place.with_name(f".{name}.lock"))
+    with disk_errors(name, needs):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise GptlossError(f"{name} is being fetched by another process; wait until that has ended.") from None
+        try:
+            _clear(part)
+            if shutil.disk_usage(place.parent).free < needs:
+                raise OSError(errno.ENOSPC, "full")
+            part.mkdir()
+            yield part
+            _clear(place)
+            part.replace(place)
+        finally:
+            _clear(part)
+            lock.release()
+
+
+def remove(name: str) -> None:
+    """Take a model off the disk. Nothing happens if it is not there."""
+    with disk_errors(name, 0):
+        _clear(folder(name))
+        _clear(folder(name).with_name(f".{name}.part"))
+
+
+@contextmanager
+def disk_errors(name: str, needs: int) -> Iterator[None]:
+    """Say what is wrong with the disk, and the way out, instead of an `OSError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            free = shutil.disk_usage(_existing(home())).free
+            raise GptlossError(
+                f"The disk is full: {name} needs {size_text(needs)} in {home()} and {size_text(free)} are free;"
+                " make room, or set GPTLOSS_HOME to a folder on another disk."
+            ) from error
+        raise GptlossError(
+            f"{home()} cannot be used as the cache folder ({error}); set GPTLOSS_HOME to a folder that can be written."
+        ) from error
+
+
+def size_text(size: int) -> str:
+    """Bytes for the eye: `93 MB`, `1.5 GB`."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _clear(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())

@@ -1,0 +1,50 @@
+"""The two smallest honest models, over bytes: one knows nothing, one knows which letter follows which."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gptloss.models.base import ModelInfo
+from gptloss.tokens import BYTES, ByteTokenizer
+
+SAMPLE = Path(__file__).parent.parent / "data" / "sample.txt"
+
+
+class Uniform:
+    """Every token is as likely as every other, so the loss of any text is ln V and the perplexity is V."""
+
+    def __init__(self, info: ModelInfo) -> None:
+        self.info = info
+        self.tokenizer = ByteTokenizer()
+
+    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t 1"]:
+        return torch.zeros(*ids.shape, 1)
+
+    def head(self, hidden: Float[Tensor, "n 1"]) -> Float[Tensor, "n v"]:
+        return hidden.expand(-1, self.info.vocab_size)
+
+
+class Bigram:
+    """P(next byte | this byte), counted in the sample text, with one added to every count (Laplace)."""
+
+    def __init__(self, info: ModelInfo) -> None:
+        self.info = info
+        self.tokenizer = ByteTokenizer()
+        self.log_probas = _log_probas()
+
+    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t v"]:
+        return self.log_probas[ids]
+
+    def head(self, hidden: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+        return hidden
+
+
+@cache
+def _log_probas() -> Float[Tensor, "v v"]:
+    text = torch.frombuffer(bytearray(SAMPLE.read_bytes()), dtype=torch.uint8).long()
+    pairs = text[:-1] * BYTES + text[1:]
+    counts = 1.0 + torch.bincount(pairs, minlength=BYTES * BYTES).view(BYTES, BYTES)
+    return (counts / counts.sum(-1, keepdim=True)).log()

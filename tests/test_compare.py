@@ -1,0 +1,117 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptloss import load_model, score
+from gptloss.charts.compare import Run, difference_chart, token_chart
+from gptloss.charts.theme import RUNS
+from gptloss.compare import Piece, Span, piece_at, pieces, same_vocabulary, spans_of_text, spans_of_tokens
+from gptloss.measures import bits_per_byte, kl_divergence
+from gptloss.models import LanguageModel
+from gptloss.tokens import ByteTokenizer, gpt2_tokenizer
+
+LENGTHS = st.lists(st.integers(1, 5), min_size=1, max_size=30)
+
+
+def row(lengths: list[int], start: int = 0) -> tuple[Piece, ...]:
+    made, at = [], start
+    for j, length in enumerate(lengths, 1):
+        made.append(Piece(j, at, at + length, f"t{j}", float(j)))
+        at += length
+    return tuple(made)
+
+
+def test_pieces_know_their_bytes(tiny: LanguageModel) -> None:
+    batch = score(tiny, ["one 💙 now", "every effort moves"])
+    first = pieces(batch, 1)
+    assert first[0].start == len(b"one")
+    assert b"one" + b"".join(token.raw for token in batch.targets[: len(first)]) == "one 💙 now".encode()
+    assert first[-1].stop == len("one 💙 now".encode())
+    assert [piece.loss for piece in pieces(batch, 2)] == pytest.approx((-batch.log_probas[len(first) :]).tolist())
+    assert pieces(batch, 9) == ()
+
+
+@given(LENGTHS, LENGTHS)
+def test_spans_share_their_edges_and_lose_nothing(a: list[int], b: list[int]) -> None:
+    """Whatever the cuts: spans do not overlap, and between the first and last common cut every loss is counted."""
+    b = [*b, sum(a) - sum(b)] if sum(b) < sum(a) else b
+    one, other = row(a), row(b)
+    spans = spans_of_text(one, other)
+    for before, after in zip(spans, spans[1:], strict=False):
+        assert before.stop == after.start
+    if spans:
+        inside = [p.loss for p in one if p.start >= spans[0].start and p.stop <= spans[-1].stop]
+        assert sum(span.losses[0] for span in spans) == pytest.approx(sum(inside))
+        edges = [{p.start for p in r} | {p.stop for p in r} for r in (one, other)]
+        assert all(span.start in edges[0] & edges[1] and span.stop in edges[0] & edges[1] for span in spans)
+
+
+def test_equal_tokens_of_two_texts_are_paired_in_order() -> None:
+    one = tuple(Piece(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "b", "c", "d"], 1))
+    other = tuple(Piece(j, j, j + 1, word, 3.0) for j, word in enumerate(["a", "x", "c", "d"], 1))
+    assert [(span.start, span.difference) for span in spans_of_tokens(one, other)] == [
+        (1, -2.0),
+        (3, -2.0),
+        (4, -2.0),
+    ]
+
+
+def test_the_piece_at_a_byte() -> None:
+    pieces = row([2, 3], start=4)
+    assert [piece_at(pieces, byte) and piece_at(pieces, byte).j for byte in (3, 4, 5, 6, 8, 9)] == [  # type: ignore[union-attr]
+        None, 1, 1, 2, 2, None]  # fmt: skip
+
+
+def test_vocabularies() -> None:
+    assert same_vocabulary(ByteTokenizer(), ByteTokenizer())
+    assert not same_vocabulary(ByteTokenizer(), gpt2_tokenizer())
+
+
+def test_kl_divergence_against_torch() -> None:
+    torch.manual_seed(0)
+    p, q = torch.randn(7, 50), 3 * torch.randn(7, 50)
+    wanted = torch.nn.functional.kl_div(
+        q.double().log_softmax(-1), p.double().log_softmax(-1), reduction="none", log_target=True
+    ).sum(-1)
+    torch.testing.assert_close(kl_divergence(p, q), wanted)
+    assert (kl_divergence(p, q) > 0).all()
+    assert kl_divergence(p, p + 5).abs().max() < 1e-6
+    impossible = torch.tensor([[0.0, -torch.inf]])
+    assert kl_divergence(impossible, torch.tensor([[0.0, 0.0]])).item() == pytest.approx(0.693147, abs=1e-5)
+
+
+def test_bits_per_byte_is_the_same_however_the_text_is_cut() -> None:
+    """A blind guess over bytes needs 8 bits a byte."""
+    assert score(load_model("uniform"), "some text").bits_per_byte == pytest.approx(8)
+    assert bits_per_byte(8 * 0.693147, 1) == pytest.approx(8, abs=1e-4)
+
+
+def test_the_token_chart_has_a_panel_for_each_run() -> None:
+    chart = token_chart([Run("<b>one</b>", row([2, 3]), 2), Run("two", row([5]))], "bits")
+    first, second = chart.data
+    assert (list(first.x), list(first.width), first.offset) == ([0, 2], [2, 3], 0)
+    assert list(first.y) == pytest.approx([1 / 0.693147, 2 / 0.693147], rel=1e-4)
+    assert list(first.marker.opacity) == [0.5, 1.0]
+    assert (first.marker.color, second.marker.color) == RUNS[:2]
+    assert chart.layout.yaxis.range == chart.layout.yaxis2.range
+    assert chart.layout.yaxis.title.text == "bits"
+    assert "&lt;b&gt;one" in chart.layout.annotations[0].text
+    assert list(chart.layout.xaxis.ticktext) == ["t1", "t2"]
+    assert "bits" in first.hovertemplate
+
+
+def test_long_rows_have_no_labels() -> None:
+    chart = token_chart([Run("one", row([1] * 500))], "nats")
+    assert chart.layout.xaxis.ticktext == ()
+
+
+def test_the_difference_chart_names_who_was_better() -> None:
+    spans = [Span(0, 3, (5.0, 1.0)), Span(3, 5, (1.0, 2.0))]
+    chart = difference_chart(spans, b"tea<b", ("A", "B"), "nats")
+    (bars,) = chart.data
+    assert list(bars.y) == [4.0, -1.0]
+    assert list(bars.marker.color) == [RUNS[1], RUNS[0]]
+    assert [row[0] for row in bars.customdata] == ["tea", "&lt;b"]
+    assert "A minus B" in chart.layout.title.text
+    assert "above 0: B expected the text better" in chart.layout.title.subtitle.text

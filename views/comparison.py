@@ -1,0 +1,100 @@
+"""What the page "Compare" compares: models on one text, or texts under one model."""
+
+import streamlit as st
+
+from gptloss.models import find, is_here
+from views import hosting, models, shell
+from views.editor import joined
+from views.settings import MAX_ROWS, MOST_MODELS, PARAGRAPH, Asked, Settings
+
+CHOICES = {"models": "Models on one text", "texts": "Two texts under one model"}
+
+
+def chooser(settings: Settings) -> None:
+    """The controls: what is compared, then the models and their text, or the two texts."""
+    shell.give("comparing", settings.comparing)
+    st.segmented_control(
+        "What is compared",
+        list(CHOICES),
+        format_func=CHOICES.__getitem__,
+        key="comparing",
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: shell.change(comparing=st.session_state.comparing, at=(1, 1)),
+    )
+    with st.container(border=True, gap="xsmall", key="comparison"):
+        if settings.comparing == "models":
+            _models(settings)
+            _text(settings)
+        else:
+            _pair(settings)
+    models.offers(missing(settings))
+
+
+def texts(settings: Settings) -> tuple[str, ...]:
+    """The texts that the models read: the visitor's own, or the rows of the first page and a plain paragraph."""
+    if settings.texts is not None:
+        return settings.texts
+    targets = settings.targets
+    rows = settings.inputs if targets is None else map(joined, settings.inputs, targets)
+    lines = [line for row in rows for line in row.split("\n") if line]
+    return (*lines[: MAX_ROWS - 1], PARAGRAPH)
+
+
+def asked(settings: Settings) -> dict[str, Asked]:
+    """What is read for each run, by the run's title."""
+    if settings.comparing == "texts":
+        return {
+            f"Text {letter}": (settings.model, (text,), None, settings.bos)
+            for letter, text in zip("AB", settings.pair, strict=True)
+        }
+    names = [name for name in _names(settings) if is_here(name)]
+    return {find(name).info.title: (name, texts(settings), None, settings.bos) for name in names}
+
+
+def missing(settings: Settings) -> tuple[str, ...]:
+    """The models that are compared and are not here."""
+    return tuple(name for name in _names(settings) if not is_here(name)) if settings.comparing == "models" else ()
+
+
+def _names(settings: Settings) -> list[str]:
+    return list(dict.fromkeys([settings.model, *settings.others]))
+
+
+def _models(settings: Settings) -> None:
+    options = [name for name in dict.fromkeys([*hosting.models(), *settings.others]) if name != settings.model]
+    shell.give("others", [name for name in settings.others if name != settings.model])
+    st.multiselect(
+        f"{find(settings.model).info.title} beside",
+        options,
+        format_func=models.option,
+        key="others",
+        max_selections=MOST_MODELS - 1,
+        placeholder="Choose one to three models",
+        on_change=lambda: shell.change(others=tuple(st.session_state.others), at=(1, 1)),
+    )
+
+
+def _text(settings: Settings) -> None:
+    shell.give("texts", "\n".join(texts(settings)))
+    st.text_area(
+        f"Text: each line is read on its own, up to {MAX_ROWS} lines", key="texts", height=132, on_change=_read_text
+    )
+
+
+def _read_text() -> None:
+    lines = tuple(line for line in st.session_state.texts.split("\n") if line)
+    shell.change(texts=lines[:MAX_ROWS] or None, at=(1, 1))
+    if len(lines) > MAX_ROWS:
+        shell.notify(f"The text has {len(lines)} lines; the first {MAX_ROWS} are compared.")
+
+
+def _pair(settings: Settings) -> None:
+    for n, (column, text) in enumerate(zip(st.columns(2), settings.pair, strict=True)):
+        shell.give(f"pair-{n}", text)
+        column.text_area(f"Text {'AB'[n]}", key=f"pair-{n}", height=100, on_change=_read_pair)
+    st.caption(f"Both are read by {find(settings.model).info.title}. Choose another model at the side.")
+
+
+def _read_pair() -> None:
+    shell.change(pair=(st.session_state["pair-0"], st.session_state["pair-1"]), at=(1, 1))

@@ -1,0 +1,177 @@
+"""The model picker in the sidebar, and the offer to fetch a model that is not here."""
+
+import streamlit as st
+
+from gptloss.errors import GptlossError
+from gptloss.models import REGISTRY, ModelInfo, find, is_here
+from gptloss.models.store import home, size_text
+from views import fetching, hosting, shell
+
+# How often the bar moves.
+TICK = 0.4
+
+
+def picker() -> None:
+    """Choose the model, with what there is to know of it; and whether texts begin with its start token."""
+    current = shell.settings()
+    names = hosting.models()
+    shell.give("model", current.model)
+    st.selectbox(
+        "Model",
+        dict.fromkeys([*names, current.model]),
+        format_func=option,
+        key="model",
+        accept_new_options=hosting.any_model(),
+        on_change=_choose,
+        help="Or type a folder that holds a checkpoint, or hf:owner/name." if hosting.any_model() else None,
+    )
+    info = find(current.model).info
+    st.caption(_details(info))
+    _start_token(info)
+
+
+def option(name: str) -> str:
+    """A model in a list: its title, and what it takes to have it here."""
+    try:
+        info = find(name).info
+        return info.title if is_here(name) else f"{info.title} · not here, {size_text(info.size)}"
+    except GptlossError:
+        return f"{name} · not here"
+
+
+def _details(info: ModelInfo) -> str:
+    """Four short lines of plain text; a folder's own words cannot act as Markdown."""
+    lines = [
+        info.weights,
+        f"{_count(info.parameters)} weights, {size_text(info.size)}",
+        f"V = {info.vocab_size:,} · context {info.context_length:,}",
+    ]
+    return "  \n".join(lines)
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e6:,.0f} million" if parameters >= 1e6 else f"{parameters:,}"
+
+
+def _start_token(info: ModelInfo) -> None:
+    """The switch says which token it is; a model without one has no switch to turn."""
+    shell.give("bos", shell.settings().bos and info.bos_id is not None)
+    st.toggle(
+        "Start token",
+        key="bos",
+        disabled=info.bos_id is None,
+        on_change=lambda: shell.change(bos=st.session_state.bos),
+        help=_start_token_help(info),
+    )
+
+
+def _start_token_help(info: ModelInfo) -> str:
+    if info.bos_id is None:
+        return f"{info.name} knows no start token."
+    label = find(info.name).tokenizer().token(info.bos_id).label
+    return f"Puts `{label}` in front of every text. It changes every number; the book's are without it."
+
+
+def _choose() -> None:
+    name = str(st.session_state.model or "").strip()
+    if name in hosting.models() or (hosting.any_model() and name):
+        choose(name)
+
+
+def choose(name: str) -> None:
+    """Take the model, or, if it is not here, offer to fetch it and stay with the one that is shown."""
+    try:
+        if is_here(name):
+            shell.change(model=name)
+            st.session_state.wanted = ""
+        else:
+            shell.change()
+            st.session_state.wanted = name
+    except GptlossError as error:
+        shell.change()
+        shell.notify(str(error))
+
+
+def stand_in() -> None:
+    """A link may ask for a model that is not here: offer it, and show the first one that is."""
+    wanted = shell.settings().model
+    try:
+        if is_here(wanted):
+            return
+        sentence = ""
+        st.session_state.wanted = wanted
+    except GptlossError as error:
+        sentence = str(error)
+    first = next(filter(is_here, hosting.models()))
+    shell.correct(sentence, always=True, model=first)
+
+
+def offers(also: tuple[str, ...] = ()) -> None:
+    """A card for each model that was asked for and is not here."""
+    for name in dict.fromkeys([st.session_state.get("wanted", ""), *also]):
+        if name and not is_here(name):
+            _offer(name)
+
+
+def _offer(name: str) -> None:
+    fetch = fetching.state(name)
+    running = fetch is not None and fetch.running
+    st.fragment(_card, run_every=TICK if running else None)(name)
+
+
+def _card(name: str) -> None:
+    fetch = fetching.state(name)
+    with st.container(border=True, key=f"offer-{name}", gap="xsmall"):
+        if fetch is not None and fetch.running:
+            _progress(name, fetch)
+        elif is_here(name):
+            if st.session_state.get("wanted") == name:
+                choose(name)
+            st.rerun()
+        else:
+            _question(name, fetch.error if fetch else "")
+
+
+def _progress(name: str, fetch: fetching.Fetch) -> None:
+    progress = fetch.progress
+    share = progress.done / progress.total if progress.total else 0.0
+    known = progress.total >= 1_000_000  # less are not bytes but steps
+    amount = f" · {size_text(progress.done)} of {size_text(progress.total)}" if known else ""
+    st.progress(min(share, 1.0), text=f"{_title(name)}: {progress.doing}{amount}")
+    if st.session_state.get("fetches") == name:
+        st.button("Cancel", icon=":material/close:", key=f"cancel-{name}", on_click=fetch.stop)
+
+
+def _question(name: str, error: str) -> None:
+    shown = shell.settings().model
+    size = f" It takes {size_text(REGISTRY[name].info.size)} on the disk." if name in REGISTRY else ""
+    st.text(f"{_title(name)} is not on this machine.{size} Shown meanwhile: {_title(shown)}.")
+    if error:
+        st.text(error)
+        if hosting.any_model():
+            st.text(
+                f"Without a network: run `gptloss models pull {name}` on a machine that has one, and copy its folder"
+                f" `gptloss models where` to {home()}."
+            )
+    with st.container(horizontal=True):
+        label = "Try again" if error else "Fetch it"
+        st.button(
+            label, icon=":material/download:", type="primary", key=f"fetch-{name}", on_click=_fetch, args=(name,)
+        )
+        st.button("Not now", key=f"later-{name}", on_click=_not_now, args=(name,))
+
+
+def _fetch(name: str) -> None:
+    st.session_state.fetches = name
+    fetching.start(name)
+
+
+def _not_now(name: str) -> None:
+    st.session_state.wanted = ""
+
+
+def _title(name: str) -> str:
+    try:
+        return find(name).info.title
+    except GptlossError:
+        return name

@@ -1,0 +1,35 @@
+"""The sidebar: the menu, the model, the units."""
+
+import streamlit as st
+
+from views import models, shell
+
+MENU = {
+    "Learn": {"app.py": "Loss, step by step"},
+    "Explore": {"pages/compare.py": "Compare"},
+}
+
+
+def sidebar() -> None:
+    """Draw it; the same on every page."""
+    st.subheader("gptloss", anchor=False)
+    st.caption("From text to loss, number by number")
+    with st.container(key="menu", gap="xxsmall"):
+        for group, pages in MENU.items():
+            st.caption(group)
+            for file, title in pages.items():
+                st.page_link(file, label=title)
+    models.picker()
+    _units()
+
+
+def _units() -> None:
+    shell.give("units", shell.settings().units)
+    st.segmented_control(
+        "Units of the logs",
+        ["nats", "bits"],
+        key="units",
+        required=True,
+        on_change=lambda: shell.change(units=st.session_state.units),
+        help="nats: natural logarithm, as in the book. bits: base 2; 1 nat = 1.4427 bits.",
+    )
