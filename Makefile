@@ -5,12 +5,12 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test lint format screenshots chromium
+.PHONY: run test lint format screenshots chromium pretrained
 
-run: .venv/app
+run: .venv/app pretrained
 	.venv/bin/streamlit run server.py --server.address 127.0.0.1
 
-test: .venv/dev chromium
+test: .venv/dev chromium pretrained
 	.venv/bin/python -m pytest
 
 lint: .venv/dev
@@ -22,7 +22,7 @@ format: .venv/dev
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-screenshots: .venv/dev chromium
+screenshots: .venv/dev chromium pretrained
 	.venv/bin/python tests/screenshots.py
 
 .venv/app: requirements.txt pyproject.toml
@@ -35,6 +35,10 @@ screenshots: .venv/dev chromium
 .venv/dev: .venv/app
 	$(PIP) --editable '.[dev]'
 	touch $@
+
+# The small pretrained model, once. Without a network one line says why it is not there; all else works without it.
+pretrained: .venv/app
+	@.venv/bin/gptloss models pull smollm2-135m || true
 
 # The browser tests drive a Chromium; where none is found and apt cannot bring one, they are skipped and say so.
 chromium:

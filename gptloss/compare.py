@@ -6,7 +6,7 @@ summed losses of the tokens in between can be subtracted.
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Tokenizer
@@ -61,7 +61,7 @@ def spans_of_text(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Spa
     cuts = sorted(first.keys() & second.keys())
     return tuple(
         Span(start, stop, (first[stop] - first[start], second[stop] - second[start]))
-        for start, stop in zip(cuts, cuts[1:], strict=False)
+        for start, stop in pairwise(cuts)
     )
 
 

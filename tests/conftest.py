@@ -13,7 +13,7 @@ install_import_hook(
 )
 
 from hypothesis import settings  # noqa: E402
-from playwright.sync_api import Browser  # noqa: E402
+from playwright.sync_api import Browser, ConsoleMessage, Page  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder  # noqa: E402
 from tokenizers.models import BPE  # noqa: E402
@@ -28,6 +28,8 @@ from tests import browser as browsing  # noqa: E402
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
+TIMEOUT = 15_000
+OURS = ("http://127.0.0.1:", "blob:", "data:")
 LECTURE = (["every effort moves", "I really like"], [" effort moves you", " really like chocolate"])
 
 
@@ -80,3 +82,25 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browsing.Server]:
 def log_file(tmp_path: Path) -> Path:
     """Where a fresh server may log."""
     return tmp_path / "server.log"
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page whose console must stay silent and that must ask nobody but the server."""
+    complaints: list[str] = []
+    with chromium.new_context(viewport={"width": 1280, "height": 720}) as context:
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT)
+
+        def on_console(message: ConsoleMessage) -> None:
+            url = message.location.get("url", "")
+            # Streamlit's own search for its server, on a page that is opened directly.
+            probe = url.endswith(("/compare/_stcore/health", "/compare/_stcore/host-config"))
+            if message.type in {"error", "warning"} and not probe:
+                complaints.append(f"{message.text} {url}")
+
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(OURS) else complaints.append(r.url))
+        yield page
+        assert complaints == []

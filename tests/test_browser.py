@@ -1,43 +1,22 @@
 """The app in a real Chromium, as a visitor meets it."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from gptloss import ScoredBatch
 from tests.browser import Server, open_page, server
+from tests.conftest import TIMEOUT
 from views.components.ladder_table import HERE, ladder_data
 
 pytestmark = pytest.mark.browser
-TIMEOUT = 15_000
-OURS = ("http://127.0.0.1:", "blob:", "data:")
 
 # Rules that Streamlit's own markup breaks, wherever they are broken.
 STREAMLITS_OWN = {"region", "landmark-one-main", "page-has-heading-one"}
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page whose console must stay silent and that must ask nobody but the server."""
-    complaints: list[str] = []
-    with chromium.new_context(viewport={"width": 1280, "height": 720}) as context:
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT)
-
-        def on_console(message: ConsoleMessage) -> None:
-            if message.type in {"error", "warning"}:
-                complaints.append(message.text)
-
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith(OURS) else complaints.append(r.url))
-        yield page
-        assert complaints == []
 
 
 def loss(page: Page, value: str) -> None:

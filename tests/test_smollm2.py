@@ -298,7 +298,7 @@ def test_a_full_disk(index: Index, limit: int) -> None:
 
 def test_too_little_room_is_said_before_anything_is_fetched(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
-    with pytest.raises(GptlossError, match="needs 760 MB in .* and 1 MB are free"):
+    with pytest.raises(GptlossError, match=r"needs 760 MB in .* and 1 MB are free"):
         smollm2.pull(lambda _: None)
     assert not index.asked.is_set()
 

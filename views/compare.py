@@ -131,8 +131,7 @@ def _short(text: str) -> str:
 def _token_bars(runs: Sequence[Compared], settings: Settings) -> None:
     drawn = [
         Run(
-            f"{run.title}: {in_units(sum(p.loss for p in run.row) / len(run.row), settings.units):.4f}"
-            f" {settings.units} per token on this text",
+            f"{run.title}: {in_units(sum(p.loss for p in run.row) / len(run.row), settings.units):.4f} per token",
             run.row,
             place(runs, n, settings),
         )
@@ -216,8 +215,8 @@ def _divergence(runs: Sequence[Compared], n: int, settings: Settings) -> None:
             " true; it is 0 only if both are the same:"
         )
         st.latex(
-            rf"\mathrm{{KL}}(p \| q) = \sum_{{v=1}}^{{{len(p[0])}}} p_v \{log} \frac{{p_v}}{{q_v}} = {there:.4f}\ {units},"
-            rf"\qquad \mathrm{{KL}}(q \| p) = {back:.4f}\ {units}"
+            rf"\begin{{aligned}} \mathrm{{KL}}(p \| q) &= \sum_{{v=1}}^{{{len(p[0])}}} p_v \{log} \frac{{p_v}}{{q_v}}"
+            rf" = {there:.4f}\ {units} \\ \mathrm{{KL}}(q \| p) &= {back:.4f}\ {units} \end{{aligned}}"
         )
 
 
@@ -229,7 +228,8 @@ def _same_vocabulary(one: str, other: str) -> bool:
 def _ladders(runs: Sequence[Compared], settings: Settings) -> None:
     for n, run in enumerate(runs):
         k = run.batch.index(settings.at[0], place(runs, n, settings) or 1)
-        st.subheader(run.title, anchor=False)
+        with st.container(key=f"title-{n}"):
+            st.text(run.title)
         ladder_table(
             cached_ladder_data(run.asked, first_column(k), settings.units),
             at=k,
@@ -251,7 +251,7 @@ def _tables(runs: Sequence[Compared], settings: Settings) -> None:
         if tables.open:
             st.dataframe(_summary(runs), hide_index=True, key="summary")
             for n, run in enumerate(runs):
-                st.caption(f"{run.title}: the tokens of the shown text; losses in nats")
+                st.text(f"{run.title}: the tokens of the shown text; losses in nats")
                 st.dataframe(_token_table(run), hide_index=True, key=f"pieces-{n}")
 
 

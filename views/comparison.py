@@ -4,8 +4,7 @@ import streamlit as st
 
 from gptloss.models import find, is_here
 from views import hosting, models, shell
-from views.editor import joined
-from views.settings import MAX_ROWS, MOST_MODELS, PARAGRAPH, Asked, Settings
+from views.settings import MAX_ROWS, MOST_MODELS, PARAGRAPH, Asked, Settings, joined
 
 CHOICES = {"models": "Models on one text", "texts": "Two texts under one model"}
 
@@ -65,7 +64,7 @@ def _models(settings: Settings) -> None:
     options = [name for name in dict.fromkeys([*hosting.models(), *settings.others]) if name != settings.model]
     shell.give("others", [name for name in settings.others if name != settings.model])
     st.multiselect(
-        f"{find(settings.model).info.title} beside",
+        "Beside the chosen model",
         options,
         format_func=models.option,
         key="others",
@@ -93,7 +92,7 @@ def _pair(settings: Settings) -> None:
     for n, (column, text) in enumerate(zip(st.columns(2), settings.pair, strict=True)):
         shell.give(f"pair-{n}", text)
         column.text_area(f"Text {'AB'[n]}", key=f"pair-{n}", height=100, on_change=_read_pair)
-    st.caption(f"Both are read by {find(settings.model).info.title}. Choose another model at the side.")
+    st.text(f"Both are read by {find(settings.model).info.title}. Choose another model at the side.")
 
 
 def _read_pair() -> None:

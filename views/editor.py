@@ -194,11 +194,10 @@ def _shift(shown: Rows) -> None:
     if current.targets is None:
         return
     pairs = zip(current.inputs, current.targets, strict=True)
-    shell.change(inputs=tuple(joined(given, target) for given, target in pairs), targets=None)
+    shell.change(inputs=tuple(_joined(given, target) for given, target in pairs), targets=None)
 
 
-def joined(given: str, target: str) -> str:
-    """The whole text of a row whose target is its input shifted by one; of another row, the input."""
+def _joined(given: str, target: str) -> str:
     inputs, targets = _encode(given), _encode(target)
     whole = text_of([*inputs, *targets[-1:]])
     return whole if inputs and inputs[1:] == targets[:-1] and _encode(whole)[1:] == targets else given

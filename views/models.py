@@ -1,11 +1,14 @@
 """The model picker in the sidebar, and the offer to fetch a model that is not here."""
 
+from typing import Any
+
 import streamlit as st
 
 from gptloss.errors import GptlossError
-from gptloss.models import REGISTRY, ModelInfo, find, is_here
+from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, is_here
 from gptloss.models.store import home, size_text
 from views import fetching, hosting, shell
+from views.settings import joined
 
 # How often the bar moves.
 TICK = 0.4
@@ -40,13 +43,9 @@ def option(name: str) -> str:
 
 
 def _details(info: ModelInfo) -> str:
-    """Four short lines of plain text; a folder's own words cannot act as Markdown."""
-    lines = [
-        info.weights,
-        f"{_count(info.parameters)} weights, {size_text(info.size)}",
-        f"V = {info.vocab_size:,} · context {info.context_length:,}",
-    ]
-    return "  \n".join(lines)
+    """Three short lines of our own words: nothing that a checkpoint says of itself."""
+    amount = [f"{_count(info.parameters)} weights, {size_text(info.size)}"] if info.size else []
+    return "  \n".join([info.weights, *amount, f"V = {info.vocab_size:,} · context {info.context_length:,}"])
 
 
 def _count(parameters: int) -> str:
@@ -82,7 +81,7 @@ def choose(name: str) -> None:
     """Take the model, or, if it is not here, offer to fetch it and stay with the one that is shown."""
     try:
         if is_here(name):
-            shell.change(model=name)
+            shell.change(model=name, **_rows_for(name, shell.settings().model))
             st.session_state.wanted = ""
         else:
             shell.change()
@@ -92,52 +91,66 @@ def choose(name: str) -> None:
         shell.notify(str(error))
 
 
-def stand_in() -> None:
-    """A link may ask for a model that is not here: offer it, and show the first one that is."""
-    wanted = shell.settings().model
+def _rows_for(name: str, before: str) -> dict[str, Any]:
+    """Rows that pair up in the tokens of the model `before` and not in this one's: each as one whole text."""
+    current = shell.settings()
+    if current.targets is None:
+        return {}
+    pairs = list(zip(current.inputs, current.targets, strict=True))
+    whole = tuple(joined(given, target) for given, target in pairs)
+    if whole == current.inputs or _pair_up(name, pairs) or not _pair_up(before, pairs):
+        return {}
+    return {"inputs": whole, "targets": None}
+
+
+def _pair_up(name: str, pairs: list[tuple[str, str]]) -> bool:
+    encode = find(name).tokenizer().encode
     try:
-        if is_here(wanted):
+        return all(len(encode(given)) == len(encode(target)) for given, target in pairs)
+    except GptlossError:  # the page says what is wrong with the row
+        return False
+
+
+def settle() -> None:
+    """Before the page is drawn: take the model that has been fetched, and stand in for one that is not here."""
+    if st.session_state.get("wanted") and is_here(st.session_state.wanted):
+        choose(st.session_state.wanted)
+    asked_for, sentence = shell.settings().model, ""
+    try:
+        if is_here(asked_for):
+            if shell.by_link() and (rows := _rows_for(asked_for, DEFAULT_MODEL)):
+                shell.correct("", always=True, **rows)
             return
-        sentence = ""
-        st.session_state.wanted = wanted
+        st.session_state.wanted = asked_for
     except GptlossError as error:
         sentence = str(error)
-    first = next(filter(is_here, hosting.models()))
-    shell.correct(sentence, always=True, model=first)
+    shell.correct(sentence, always=True, model=next(filter(is_here, hosting.models())))
 
 
 def offers(also: tuple[str, ...] = ()) -> None:
     """A card for each model that was asked for and is not here."""
-    for name in dict.fromkeys([st.session_state.get("wanted", ""), *also]):
-        if name and not is_here(name):
-            _offer(name)
+    wanted = st.session_state.get("wanted", "")
+    for name in also or filter(None, [wanted]):
+        if also and name == wanted:
+            continue  # its card is at the top of the page already
+        fetch = fetching.state(name)
+        with st.container(border=True, key=f"offer-{name}", gap="xsmall"):
+            if fetch is not None and fetch.running:
+                _progress(name, fetch)
+            else:
+                _question(name, fetch.error if fetch else "")
 
 
-def _offer(name: str) -> None:
-    fetch = fetching.state(name)
-    running = fetch is not None and fetch.running
-    st.fragment(_card, run_every=TICK if running else None)(name)
-
-
-def _card(name: str) -> None:
-    fetch = fetching.state(name)
-    with st.container(border=True, key=f"offer-{name}", gap="xsmall"):
-        if fetch is not None and fetch.running:
-            _progress(name, fetch)
-        elif is_here(name):
-            if st.session_state.get("wanted") == name:
-                choose(name)
-            st.rerun()
-        else:
-            _question(name, fetch.error if fetch else "")
-
-
+@st.fragment(run_every=TICK)
 def _progress(name: str, fetch: fetching.Fetch) -> None:
+    if not fetch.running:
+        st.rerun()
     progress = fetch.progress
     share = progress.done / progress.total if progress.total else 0.0
     known = progress.total >= 1_000_000  # less are not bytes but steps
     amount = f" · {size_text(progress.done)} of {size_text(progress.total)}" if known else ""
-    st.progress(min(share, 1.0), text=f"{_title(name)}: {progress.doing}{amount}")
+    st.text(f"{_title(name)}: {progress.doing}{amount}")
+    st.progress(min(share, 1.0))
     if st.session_state.get("fetches") == name:
         st.button("Cancel", icon=":material/close:", key=f"cancel-{name}", on_click=fetch.stop)
 

@@ -162,6 +162,14 @@ def from_query(
     ), notices
 
 
+def joined(given: str, target: str) -> str:
+    """An input and what its target has after it; the input alone if the target does not overlap it."""
+    for start in range(1, len(given)):
+        if target.startswith(given[start:]):
+            return given + target[len(given) - start :]
+    return given
+
+
 def is_free_name(model: str) -> bool:
     """Whether this names a folder or a model of the Hugging Face hub, rather than one of the list."""
     return model.startswith("hf:") or "/" in model or "\\" in model

@@ -26,8 +26,8 @@ def begin(title: str, subtitle: str) -> Settings:
 
     st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
-    _read_link()
-    models.stand_in()
+    _read_link(title)
+    models.settle()
     write_link()
     with st.sidebar:
         sidebar.sidebar()
@@ -52,6 +52,11 @@ def first_run() -> bool:
     return bool(st.session_state.arrived)
 
 
+def by_link() -> bool:
+    """Whether this run's settings come from the address bar."""
+    return bool(st.session_state.by_link)
+
+
 def change(**fields: Any) -> None:
     """Set these fields of the settings. Call it from a callback, before the script runs again."""
     st.session_state.settings = replace(settings(), **fields)
@@ -63,7 +68,7 @@ def change(**fields: Any) -> None:
 def correct(sentence: str, always: bool = False, **fields: Any) -> None:
     """The settings name what is not there: put these fields right, say so if a link was to blame, run again."""
     notices = [*st.session_state.notices, *([sentence] if sentence else [])]
-    notices = notices if always or st.session_state.by_link else []
+    notices = notices if always or by_link() else []
     change(**fields)
     st.session_state.notices = notices
     st.rerun()
@@ -83,8 +88,11 @@ def notify(sentence: str) -> None:
 
 
 def give(key: str, value: object) -> None:
-    """Make the widget called `key` show `value`, without touching it when it already does."""
-    if key not in st.session_state or st.session_state[key] != value:
+    """Make the widget called `key` show `value`, without touching it when it already does.
+
+    On another page it is another widget, which shows nothing yet.
+    """
+    if key not in st.session_state or st.session_state[key] != value or st.session_state.turned:
         st.session_state[key] = value
 
 
@@ -97,13 +105,19 @@ def write_link() -> None:
     st.session_state.changed = False
 
 
-def _read_link() -> None:
-    """Take the settings from the address bar: on the first run, and after the browser's back and forward."""
+def _read_link(page: str) -> None:
+    """Take the settings from the address bar: on the first run, and after the browser's back and forward.
+
+    The menu opens a page without a query: that is no wish to lose the settings.
+    """
     arrived = "settings" not in st.session_state
-    went_back = not arrived and not st.session_state.changed and _query() != st.session_state.link
+    st.session_state.turned = not arrived and st.session_state.page != page
+    by_menu = st.session_state.turned and not _query()
+    went_back = not arrived and not by_menu and not st.session_state.changed and _query() != st.session_state.link
+    st.session_state.page = page
     st.session_state.arrived = arrived
     st.session_state.by_link = arrived or went_back
-    if st.session_state.by_link:
+    if by_link():
         st.session_state.settings, st.session_state.notices = from_query(
             _query(), hosting.models(), hosting.any_model()
         )

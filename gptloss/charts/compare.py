@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from gptloss.charts.theme import FAINT, MONO, RUNS, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.compare import Piece, Span
@@ -13,7 +12,9 @@ from gptloss.numbers import Units, proba_text
 
 # More tokens than this have no room for a label each.
 LABELLED = 110
-PANEL, LABELS, TOP = 150, 86, 64
+# Up to this many, labels lie flat.
+FLAT = 10
+PANEL, TITLE, TOP, LETTER = 150, 34, 64, 7.4
 
 
 @dataclass(frozen=True)
@@ -27,29 +28,36 @@ class Run:
 
 def token_chart(runs: Sequence[Run], units: Units) -> go.Figure:
     """A panel for each run: a bar as wide as the token is long, as high as its loss; one scale for all."""
-    flat = figure("Loss of each token", f"{units}; a bar is as wide as its token has bytes", height=PANEL)
-    panels = make_subplots(
-        rows=len(runs), cols=1, vertical_spacing=LABELS / (len(runs) * (PANEL + LABELS)) if len(runs) > 1 else 0
-    )
-    chart = go.Figure(panels).update_layout(flat.layout)
+    room = TITLE + max(_label_room([piece.label for piece in run.row]) for run in runs)
+    height = len(runs) * (PANEL + room)
+    chart = figure("Loss of each token", f"{units}; each bar as wide as its token", height=TOP + height, left=56)
+    chart.update_layout(margin={"t": TOP + TITLE, "b": room - TITLE, "r": 12})
     highest = max((in_units(piece.loss, units) for run in runs for piece in run.row), default=1.0)
     last = max((piece.stop for run in runs for piece in run.row), default=1)
+    step = (PANEL + room) / (height - room)
     for n, run in enumerate(runs):
-        _add_tokens(chart, n, run, units)
-        chart.update_yaxes(
-            quiet_axis(units, showgrid=True, gridcolor=FAINT, nticks=4), range=[0, highest * 1.08], row=n + 1, col=1
+        top = 1 - n * step
+        scale = quiet_axis(units, showgrid=True, gridcolor=FAINT, nticks=4, range=[0, highest * 1.08])
+        scale["domain"] = [max(0.0, top - PANEL / (height - room)), top]
+        axis = "" if n == 0 else str(n + 1)
+        chart.update_layout(
+            {f"yaxis{axis}": scale, f"xaxis{axis}": _labels(run.row) | {"range": [0, last], "anchor": f"y{axis}"}}
         )
-        chart.update_xaxes(range=[0, last], row=n + 1, col=1)
-    bottom = LABELS if any(len(run.row) <= LABELLED for run in runs) else 40
-    chart.update_layout(
-        height=TOP + len(runs) * (PANEL + bottom) + 24, margin={"l": 56, "r": 12, "t": TOP + 24, "b": bottom}
-    )
+        _add_tokens(chart, run, RUNS[n], axis, units)
     return chart
 
 
-def _add_tokens(chart: go.Figure, n: int, run: Run, units: Units) -> None:
-    colour, few = RUNS[n], len(run.row) <= LABELLED
+def _label_room(labels: Sequence[str]) -> int:
+    """Pixels below a panel for its labels: one line, or as long as the longest if they stand upright."""
+    if len(labels) > LABELLED:
+        return 20
+    return 34 if len(labels) <= FLAT else 22 + round(LETTER * max(len(label[:14]) for label in labels))
+
+
+def _add_tokens(chart: go.Figure, run: Run, colour: str, axis: str, units: Units) -> None:
     chart.add_bar(
+        xaxis=f"x{axis}",
+        yaxis=f"y{axis}",
         x=[piece.start for piece in run.row],
         width=[piece.stop - piece.start for piece in run.row],
         offset=0,
@@ -64,29 +72,35 @@ def _add_tokens(chart: go.Figure, n: int, run: Run, units: Units) -> None:
         unselected={"marker": {"opacity": 0.5}},
         customdata=[[piece.j, plain(piece.label), proba_text(-piece.loss)] for piece in run.row],
         hovertemplate=f"%{{customdata[1]}}<br>loss %{{y:.4f}} {units}<br>p = %{{customdata[2]}}<extra></extra>",
-        row=n + 1,
-        col=1,
     )
-    axis = f"y{n + 1 if n else ''} domain"
     chart.add_annotation(
         x=0,
         xref="paper",
         y=1,
-        yref=axis,
+        yref=f"y{axis} domain",
         text=f"<b>{plain(run.title, 90)}</b>",
         font={"color": colour},
         showarrow=False,
         xanchor="left",
         yanchor="bottom",
     )
-    ticks = {
-        "tickvals": [(piece.start + piece.stop) / 2 for piece in run.row] if few else [],
-        "ticktext": [plain(piece.label, 14) for piece in run.row] if few else [],
-        "tickfont": {"family": MONO, "size": TEXT_SIZE - 2 if len(run.row) > 24 else TEXT_SIZE},
-        "tickangle": -90 if len(run.row) > 10 else 0,
-        "ticks": "",
-    }
-    chart.update_xaxes(quiet_axis("", **ticks), row=n + 1, col=1)
+
+
+def _labels(pieces: Sequence[Piece]) -> dict[str, object]:
+    return _tick_labels([((piece.start + piece.stop) / 2, piece.label) for piece in pieces])
+
+
+def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
+    """An axis with a label under each bar, none if there are too many."""
+    shown = places if len(places) <= LABELLED else []
+    return quiet_axis(
+        "",
+        tickvals=[place for place, _ in shown],
+        ticktext=[plain(label, 14) for _, label in shown],
+        tickfont={"family": MONO, "size": TEXT_SIZE - 2 if len(shown) > 24 else TEXT_SIZE},
+        tickangle=0 if len(shown) <= FLAT else -90,
+        ticks="",
+    )
 
 
 def difference_chart(
@@ -94,14 +108,13 @@ def difference_chart(
 ) -> go.Figure:
     """What the first run paid more than the second for each stretch of `text` that both share."""
     gains = [in_units(span.difference, units) for span in spans]
-    words = [text[span.start : span.stop].decode("utf-8", "replace") for span in spans]
+    words = [_visible(text[span.start : span.stop].decode("utf-8", "replace")) for span in spans]
     first, second = (plain(title, 60) for title in titles)
+    room = _label_room(words)
     chart = figure(
-        f"{first} minus {second}",
-        f"{units}, on the same stretches of text; above 0: {second} expected the text better",
-        height=TOP + PANEL + LABELS,
-        left=56,
+        f"{first} minus {second}", f"{units}; above 0: {second} knew better", height=TOP + PANEL + room, left=56
     )
+    chart.update_layout(margin={"b": room, "r": 12})
     chart.add_bar(
         x=[span.start for span in spans],
         width=[span.stop - span.start for span in spans],
@@ -115,21 +128,11 @@ def difference_chart(
         hovertemplate="%{customdata[0]}<br>%{customdata[1]} - %{customdata[2]} = %{y:+.4f} "
         + f"{units}<extra></extra>",
     )
-    few = len(spans) <= LABELLED
-    chart.update_xaxes(
-        quiet_axis(
-            "",
-            tickvals=[(span.start + span.stop) / 2 for span in spans] if few else [],
-            ticktext=[plain(_visible(word), 14) for word in words] if few else [],
-            tickfont={"family": MONO, "size": TEXT_SIZE - 2 if len(spans) > 24 else TEXT_SIZE},
-            tickangle=-90 if len(spans) > 10 else 0,
-            ticks="",
-        )
-    )
+    middles = [(span.start + span.stop) / 2 for span in spans]
+    chart.update_xaxes(_tick_labels(list(zip(middles, words, strict=True))), range=[0, len(text)])
     chart.update_yaxes(
         quiet_axis(units, showgrid=True, gridcolor=FAINT, nticks=5, zeroline=True, zerolinecolor=FAINT)
     )
-    chart.update_layout(margin={"b": LABELS if few else 40, "r": 12})
     return chart
 
 

@@ -1,21 +1,18 @@
-"""Checkpoints from the Hugging Face hub, in the hub's own cache: transformers finds them there, nothing is twice.
+"""Checkpoints from the Hugging Face hub, fetched by its own library into its own cache, where transformers looks too.
 
-The cache holds a folder a repository: `blobs` has the files, each named by its checksum; `snapshots/COMMIT` links to
-them by name; `refs/main` says which commit is current. A file gets its place in `blobs` when its checksum is right,
-and `refs/main` is written last, so what is there is whole. A download that broke off goes on where it stopped.
+In the cache a file is whole or not there, and `refs/main`, which says what commit is current, is written last.
 """
 
+import errno
 import hashlib
+import logging
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -24,35 +21,15 @@ from gptloss.models import store, weights
 from gptloss.models.base import Progress, Report
 
 if TYPE_CHECKING:
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoSibling
 
 CONFIG = "config.json"
-TOKENIZER = ["tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt"]
-SMALL = {CONFIG, "generation_config.json", weights.INDEX, "special_tokens_map.json", "added_tokens.json", *TOKENIZER}
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+SMALL = {CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json"}
+SMALL |= {"merges.txt", "special_tokens_map.json", "added_tokens.json", weights.INDEX}
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([\w.-]*\w)?/\w([\w.-]*\w)?", re.ASCII)
 SHARD = re.compile(r"(?!consolidated)[^/]+\.safetensors")
-CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-PART = ".gptloss.incomplete"
-PIECE = 1 << 20
 TIMEOUT = 10.0
-WAITS = (1.0, 2.0, 4.0)  # seconds before each new try; from the start again when something has come
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file in the repository; `checksum` is the SHA-256 of a large one, git's SHA-1 of a small one."""
-
-    name: str
-    size: int
-    checksum: str
-
-    @classmethod
-    def of(cls, sibling: "RepoSibling") -> "_File":
-        if sibling.lfs:
-            return cls(sibling.rfilename, sibling.lfs.size, sibling.lfs.sha256)
-        return cls(sibling.rfilename, sibling.size or 0, sibling.blob_id or "")
 
 
 def cache() -> Path:
@@ -72,41 +49,37 @@ def folder(repo: str, name: str) -> Path:
     place = _place(repo)
     try:
         snapshot = place / "snapshots" / (place / "refs" / "main").read_text("utf-8").strip()
-        stats = [file.stat() for file in (snapshot / CONFIG, *weights.files(snapshot))]
-        _check_weights(snapshot, tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
+        (snapshot / CONFIG).stat()
+        weights.headers(snapshot)
     except (OSError, ValueError, GptlossError):
         raise NotHereError(name) from None
     return snapshot
-
-
-@lru_cache(maxsize=64)
-def _check_weights(snapshot: Path, stamp: tuple[tuple[int, int], ...]) -> None:
-    """Read the headers of the weights once; `stamp` changes when a file does."""
-    weights.headers(snapshot)
 
 
 def pull(repo: str, name: str, report: Report) -> None:
     """Fetch the checkpoint `repo` (owner/name), or what is missing of it; `name` is what errors call it.
 
     Raises `GptlossError` when the hub cannot be reached or refuses, when it holds no safetensors checkpoint under
-    this name, when the disk is full, and for a file with another checksum than the hub states.
+    this name, when the disk is full, and for weights with another checksum than the hub states.
     """
-    from huggingface_hub import hf_hub_url
-
     place = _place(repo)
-    with _disk_errors(name), _hub_errors(repo, name), _quiet():
-        commit, files = _listing(repo, name)
-        snapshot, total, before = place / "snapshots" / commit, sum(file.size for file in files), 0
-        with _alone(place, name):
-            _check_room(name, place, files)
-            for folder in (place / "blobs", place / "refs", snapshot):
-                folder.mkdir(parents=True, exist_ok=True)
-            for file in files:
-                url = hf_hub_url(repo, file.name, revision=commit, endpoint=os.environ.get("HF_ENDPOINT"))
-                _bring(file, url, snapshot, name, _reporter(report, before, total))
-                before += file.size
-            weights.headers(snapshot)
-            _make_current(place, commit)
+    with _hub(repo, name) as api:
+        info = api.model_info(repo, files_metadata=True, timeout=TIMEOUT)
+    files = _wanted(repo, {file.rfilename: file for file in info.siblings or ()})
+    snapshot, done, total = place / "snapshots" / str(info.sha), 0, sum(file.size or 0 for file in files)
+    needs = sum(file.size or 0 for file in files if not os.path.exists(snapshot / file.rfilename))
+    with _hub(repo, name, needs) as api, _alone(place, name):
+        if shutil.disk_usage(cache()).free < needs:
+            raise OSError(errno.ENOSPC, "full")
+        for file in files:
+            report(Progress("Checking", done, total))
+            _fetch(api, repo, snapshot.name, file, name, _bar(report, done, total))
+            done += file.size or 0
+        report(Progress("Checking", total, total))
+        weights.headers(snapshot)
+        (place / "main.part").write_text(snapshot.name)
+        (place / "refs").mkdir(exist_ok=True)
+        (place / "main.part").replace(place / "refs" / "main")
 
 
 def remove(repo: str) -> None:
@@ -119,9 +92,9 @@ def remove(repo: str) -> None:
     place = _place(repo)
     if not place.exists():
         return
-    with _disk_errors(repo), _alone(place, repo), _quiet():
+    with _hub(repo, repo), _alone(place, repo):
         (place / "refs" / "main").unlink(missing_ok=True)
-        # The hub's library may keep blobs that repositories share; only it can tell whether another one needs them.
+        # Repositories may share blobs; only the hub's library can tell whether another one needs them.
         scan = scan_cache_dir(cache())
         found = [revision for r in scan.repos if r.repo_path.name == place.name for revision in r.revisions]
         scan.delete_revisions(*(revision.commit_hash for revision in found)).execute()
@@ -137,233 +110,101 @@ def _place(repo: str) -> Path:
     return cache() / f"models--{repo.replace('/', '--')}"
 
 
-def _listing(repo: str, name: str) -> tuple[str, list[_File]]:
-    """The current commit and the files to fetch from it. Raises `GptlossError` if they make no checkpoint."""
-    from huggingface_hub import HfApi
-
-    try:
-        info = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).model_info(repo, files_metadata=True, timeout=TIMEOUT)
-    except (ValueError, TypeError, ImportError) as error:  # no JSON, other JSON, a proxy that httpx2 cannot use
-        raise _unreachable(name, error) from error
-    siblings = {sibling.rfilename: sibling for sibling in info.siblings or ()}
-    found = [_File.of(siblings[file]) for file in _wanted(repo, set(siblings))]
-    if not all(CHECKSUM.fullmatch(text) for text in (info.sha or "", *(file.checksum for file in found))):
-        raise GptlossError(f"The Hugging Face hub states no checksums for {repo}; unset HF_ENDPOINT if it is set.")
-    return info.sha or "", found
-
-
-def _wanted(repo: str, names: set[str]) -> list[str]:
-    """The names to fetch, small files first."""
-    if CONFIG not in names:
-        raise GptlossError(
-            f"{repo} on the Hugging Face hub has no config.json, so it is no language model; try another."
-        )
-    shards = names & {weights.SINGLE}
-    if weights.INDEX in names:
-        shards = {name for name in names if SHARD.fullmatch(name)} - shards
-    if not shards and any(name.endswith(PICKLED) for name in names):
-        raise GptlossError(
-            f"{repo} on the Hugging Face hub has its weights only as pickle, which can run code, so they are not"
-            " fetched; try a model that has model.safetensors."
-        )
-    if not shards:
-        raise GptlossError(f"{repo} on the Hugging Face hub has no model.safetensors; try another model.")
-    return sorted(names & SMALL) + sorted(shards)
+def _wanted(repo: str, files: dict[str, "RepoSibling"]) -> list["RepoSibling"]:
+    """The files to fetch, small ones first. Raises `GptlossError` if they make no checkpoint."""
+    shards = files.keys() & {weights.SINGLE}
+    if weights.INDEX in files:
+        shards = {name for name in files if SHARD.fullmatch(name)} - shards
+    if CONFIG not in files:
+        lack = "config.json, so it is no language model; try another"
+    elif not shards and any(Path(name).match(kind) for name in files for kind in weights.PICKLED):
+        lack = "weights but as pickle, which can run code, so they are not fetched; try one with model.safetensors"
+    elif not shards:
+        lack = "model.safetensors; try another model"
+    else:
+        return [files[name] for name in (*sorted(files.keys() & SMALL), *sorted(shards))]
+    raise GptlossError(f"{repo} on the Hugging Face hub has no {lack}.")
 
 
-def _bring(file: _File, url: str, snapshot: Path, name: str, say: Callable[[str, int], None]) -> None:
-    """Put one file into the snapshot, unless it is there and undamaged."""
-    blob, pointer = snapshot.parents[1] / "blobs" / file.checksum, snapshot / file.name
-    say("Checking", 0)
-    if not _right(pointer, file):
-        pointer.unlink(missing_ok=True)
-        if not _right(blob, file):
-            blob.unlink(missing_ok=True)
-            _download(file, url, blob, name, say)
-        _link(pointer, blob)
-    say("Checking", file.size)
-
-
-def _download(file: _File, url: str, blob: Path, name: str, say: Callable[[str, int], None]) -> None:
-    part = blob.with_name(blob.name + PART)
-    try:
-        _stream_patiently(url, part, file.size, lambda done: say("Downloading", done))
-    except OSError as error:
-        if error.errno in store.FULL:
-            part.unlink(missing_ok=True)
-        raise
-    say("Checking", file.size)
-    if not _right(part, file):
-        part.unlink()
-        raise GptlossError(
-            f"What came as {file.name} of {name} is not what the Hugging Face hub states: its checksum is not"
-            f" {file.checksum[:16]}…; it was thrown away, so pull again, or from another network."
-        )
-    part.replace(blob)
-
-
-def _stream_patiently(url: str, part: Path, size: int, say: Callable[[int], None]) -> None:
-    """Try again when the connection breaks or the hub is out of order; give up when nothing comes any more."""
-    from httpx2 import HTTPError
-    from huggingface_hub.errors import HfHubHTTPError
-
-    waits = list(WAITS)
-    while (had := _size(part)) < size or not part.exists():
-        try:
-            return _stream(url, part, had, say)
-        except HTTPError as error:
-            if _size(part) > had:
-                waits = list(WAITS)
-            if not waits or (isinstance(error, HfHubHTTPError) and error.response.status_code < 500):
-                raise
-            time.sleep(waits.pop(0))
-
-
-def _stream(url: str, part: Path, had: int, say: Callable[[int], None]) -> None:
-    """Append to `part`, which has `had` bytes of the file, what it lacks."""
-    from huggingface_hub import get_session, hf_raise_for_status
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
-    with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as answer:
-        hf_raise_for_status(answer)
-        with part.open("ab" if answer.status_code == 206 else "wb") as stream:
-            for piece in answer.iter_bytes(PIECE):
-                stream.write(piece)
-                say(stream.tell())
-
-
-def _right(path: Path, file: _File) -> bool:
-    """Whether the file at `path` has the size and checksum that it should have."""
-    if not path.is_file() or path.stat().st_size != file.size:
-        return False
-    large = len(file.checksum) == 64
-    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: digest).hexdigest() == file.checksum
-
-
-def _link(pointer: Path, blob: Path) -> None:
-    """Where links are not allowed, the file itself goes there, as the hub's library does it."""
-    try:
-        pointer.symlink_to(Path("..", "..", "blobs", blob.name))
-    except OSError:
-        blob.replace(pointer)
-
-
-def _make_current(place: Path, commit: str) -> None:
-    fresh = place / "main.part"
-    fresh.write_text(commit, "utf-8")
-    fresh.replace(place / "refs" / "main")
-    for part in (place / "blobs").glob(f"*{PART}"):
-        part.unlink()
-
-
-def _reporter(report: Report, before: int, total: int) -> Callable[[str, int], None]:
-    return lambda doing, done: report(Progress(doing, before + done, total))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _check_room(name: str, place: Path, files: list[_File]) -> None:
-    blobs = place / "blobs"
-    here = sum(_size(blobs / file.checksum) or _size(blobs / (file.checksum + PART)) for file in files)
-    needs = sum(file.size for file in files) - here
-    if _free() < needs:
-        raise _full(name, store.size_text(needs))
-
-
-def _free() -> int:
-    return shutil.disk_usage(next(path for path in (cache(), *cache().absolute().parents) if path.exists())).free
-
-
-def _full(name: str, needs: str) -> GptlossError:
-    return GptlossError(
-        f"The disk is full: {name} needs {needs} in {cache()} and {store.size_text(_free())} are free;"
-        " make room, or set HF_HUB_CACHE to a folder on another disk."
+def _fetch(api: "HfApi", repo: str, commit: str, file: "RepoSibling", name: str, bar: Any) -> None:
+    """Have a file in the cache; a large one that is damaged, there or on the way, is fetched anew once."""
+    for _ in range(2):
+        path = Path(api.hf_hub_download(repo, file.rfilename, revision=commit, cache_dir=cache(), tqdm_class=bar))
+        with path.open("rb") as stream:
+            if not file.lfs or hashlib.file_digest(stream, "sha256").hexdigest() == file.lfs.sha256:
+                return
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)  # the link, where there are links
+    raise GptlossError(
+        f"What came as {file.rfilename} of {name} is not what the Hugging Face hub states: its checksum is another;"
+        " it was thrown away, so pull again, or from another network."
     )
 
 
-@contextmanager
-def _disk_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in store.FULL:
-            raise _full(name, "more room") from error
-        raise GptlossError(
-            f"{cache()} cannot be used as the cache folder ({error}); set HF_HUB_CACHE to one that can be written."
-        ) from error
+def _bar(report: Report, before: int, total: int) -> Any:
+    """What the hub's library takes for a class of progress bars."""
+    from huggingface_hub.utils.tqdm import silent_tqdm
+
+    class Bar(silent_tqdm):
+        done = before
+
+        def update(self, n: float | None = 1) -> None:
+            self.done += int(n or 0)
+            report(Progress("Downloading", self.done, total))
+
+    return Bar
 
 
 @contextmanager
 def _alone(place: Path, name: str) -> Iterator[None]:
-    """Nobody else fetches or removes the same repository meanwhile."""
-    lock = FileLock(place.parent / ".locks" / place.name / "gptloss.lock")
-    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    """Nobody else fetches or removes the same repository meanwhile; what killed downloads left of it is deleted."""
+    locks = place.parent / ".locks" / place.name
+    locks.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        with FileLock(locks / "gptloss.lock", timeout=0):
+            for part in (place / "blobs").glob("*.incomplete"):
+                # A living download, of any program, holds the lock of its file.
+                with suppress(Timeout), FileLock(locks / f"{part.name.partition('.')[0]}.lock", timeout=0):
+                    part.unlink()
+            yield
     except Timeout:
         raise GptlossError(f"{name} is being fetched by another process; wait until that has ended.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
-def _hub_errors(repo: str, name: str) -> Iterator[None]:
-    """Say why the hub did not give the files, and the way out."""
+def _hub(repo: str, name: str, needs: int = 0) -> Iterator["HfApi"]:
+    """The hub's library, silent; its errors and the disk's become sentences that say the way out."""
     from httpx2 import HTTPError
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.utils import logging as talk
 
+    before = talk.get_verbosity(), constants.HF_HUB_DISABLE_XET
+    talk.set_verbosity(logging.ERROR)
+    constants.HF_HUB_DISABLE_XET = True  # it asks other hosts and has errors of its own
     try:
-        yield
-    except OfflineModeIsEnabled as error:
-        raise _unreachable(name, "HF_HUB_OFFLINE is set") from error
-    except HfHubHTTPError as error:
-        raise _refusal(error, repo) from error
-    except HTTPError as error:
-        raise _unreachable(name, error) from error
-
-
-def _unreachable(name: str, error: object) -> GptlossError:
-    reason = " ".join(str(error).split()).rstrip(".") or "no answer"
-    return GptlossError(
-        f"The Hugging Face hub cannot be reached for {name} ({reason}); pull again when there is a network,"
-        " and it goes on where it stopped."
-    )
-
-
-def _refusal(error: "HfHubHTTPError", repo: str) -> GptlossError:
-    from huggingface_hub.errors import GatedRepoError
-
-    status = error.response.status_code
-    if isinstance(error, GatedRepoError):
-        return GptlossError(
-            f"{repo} on the Hugging Face hub is gated: accept its terms at https://huggingface.co/{repo}, set"
-            " HF_TOKEN to a token of your account and pull again."
-        )
-    if status in (401, 404):
-        return GptlossError(
-            f"The Hugging Face hub has no model {repo} that you may see; check the name, and if it is private, that"
-            " HF_TOKEN holds a valid token."
-        )
-    return GptlossError(f"The Hugging Face hub refused {repo} with HTTP status {status}; pull again later.")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the hub's library from writing on the terminal."""
-    import logging as levels
-
-    from huggingface_hub.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity(levels.ERROR)
-    try:
-        yield
+        with store.disk_errors(name, needs, cache(), "HF_HUB_CACHE"):
+            try:
+                yield HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+            except (HTTPError, OSError, ValueError, ImportError) as error:  # ImportError: a proxy lacks its package
+                if isinstance(error, OSError) and error.errno:
+                    raise
+                raise GptlossError(_reason(error, repo, name)) from error
     finally:
-        logging.set_verbosity(before)
+        talk.set_verbosity(before[0])
+        constants.HF_HUB_DISABLE_XET = before[1]
+
+
+def _reason(error: BaseException | None, repo: str, name: str) -> str:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError):
+        return _reason(error.__cause__, repo, name)
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, GatedRepoError):
+        return f"{repo} is gated: accept its terms at https://huggingface.co/{repo}, set HF_TOKEN and pull again."
+    if status in (401, 404):
+        return f"The Hugging Face hub has no model {repo} that you may see; check the name and HF_TOKEN."
+    if status:
+        return f"The Hugging Face hub refused {repo} with HTTP status {status}; pull again later."
+    said = " ".join(str(error).split()).rstrip(".") or "no answer"
+    return f"The Hugging Face hub cannot be reached for {name} ({said}); pull again when there is a network."

@@ -63,19 +63,23 @@ def remove(name: str) -> None:
 
 
 @contextmanager
-def disk_errors(name: str, needs: int) -> Iterator[None]:
-    """Say what is wrong with the disk, and the way out, instead of an `OSError`."""
+def disk_errors(name: str, needs: int, where: Path | None = None, variable: str = "GPTLOSS_HOME") -> Iterator[None]:
+    """Say what is wrong with the disk, and the way out, instead of an `OSError`.
+
+    `where` is the cache folder, gptloss's own if none is given, and `variable` what sets it.
+    """
+    where = where or home()
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            free = shutil.disk_usage(_existing(home())).free
+            free = shutil.disk_usage(_existing(where)).free
             raise GptlossError(
-                f"The disk is full: {name} needs {size_text(needs)} in {home()} and {size_text(free)} are free;"
-                " make room, or set GPTLOSS_HOME to a folder on another disk."
+                f"The disk is full: {name} needs {size_text(needs)} in {where} and {size_text(free)} are free;"
+                f" make room, or set {variable} to a folder on another disk."
             ) from error
         raise GptlossError(
-            f"{home()} cannot be used as the cache folder ({error}); set GPTLOSS_HOME to a folder that can be written."
+            f"{where} cannot be used as the cache folder ({error}); set {variable} to a folder that can be written."
         ) from error
 
 

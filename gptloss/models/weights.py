@@ -34,7 +34,10 @@ class Stored:
 def files(folder: Path) -> tuple[Path, ...]:
     """The safetensors files of a checkpoint. Raises `GptlossError` if one that should be there is not."""
     if (folder / INDEX).exists():
-        names = sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))
+        by_tensor = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(by_tensor, dict) or not all(isinstance(name, str) for name in by_tensor.values()):
+            raise GptlossError(f"{folder / INDEX} names no file for each tensor; fetch or save the model again.")
+        names = sorted(set(by_tensor.values()))
     else:
         names = [SINGLE]
     missing = [name for name in names if not (folder / name).is_file()]

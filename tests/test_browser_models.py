@@ -1,0 +1,151 @@
+"""The page "Compare", the picker and the fetching of a model, in a real Chromium."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from gptloss.models import smollm2
+from tests.browser import Server, open_page, server
+from tests.conftest import TIMEOUT
+from tests.fake_hub import Hub, tiny_gpt2
+from tests.test_browser import STREAMLITS_OWN, chart, loss
+
+pytestmark = pytest.mark.browser
+TOYS = "model=uniform&with=bigram"
+HUB_MODEL = "hf:someone/tiny-gpt2"
+
+
+def chosen_bar(page: Page, j: int) -> None:
+    """The j-th bar of the first panel is the opaque one."""
+    page.wait_for_function(
+        "j => [...document.querySelectorAll('.js-plotly-plot')[0].querySelectorAll('.barlayer .trace')[0]"
+        ".querySelectorAll('.point path')].findIndex(bar => bar.style.opacity === '1') === j - 1",
+        arg=j,
+    )
+
+
+@pytest.mark.parametrize("script", ["app.py", "server.py"])
+def test_compare_opens_by_a_deep_link_on_a_fresh_server(page: Page, log_file: Path, script: str) -> None:
+    with server(log_file, script) as fresh:
+        open_page(page, f"{fresh.url}/compare?{TOYS}&at=13&units=bits&text=tea time")
+        loss(page, "8.0000")
+        expect(page.get_by_label("Text: each line is read on its own")).to_have_value("tea time")
+        expect(page.get_by_role("button", name="p 13, target").first).to_have_attribute("aria-pressed", "true")
+        assert fresh.complaints == []
+
+
+@pytest.mark.skipif(not smollm2.here(), reason="smollm2-135m is not here: gptloss models pull smollm2-135m")
+def test_the_lesson_is_seen_without_touching_anything(page: Page, app: Server) -> None:
+    open_page(page, f"{app.url}/compare")
+    numbers = page.get_by_test_id("stMetricValue")
+    expect(numbers).to_have_count(6)
+    assert 10.8 < float(numbers.nth(0).inner_text()) < 11.0
+    assert 3.0 < float(numbers.nth(3).inner_text()) < 3.3
+    assert app.complaints == []
+
+
+def test_a_token_is_chosen_by_its_bar_and_by_its_column(page: Page, app: Server) -> None:
+    open_page(page, f"{app.url}/compare?{TOYS}&text=tea time")
+    page.wait_for_timeout(500)
+    box = page.locator(".js-plotly-plot").first.locator(".barlayer .point").nth(2).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(300)  # the chart looks what is under the pointer before it takes a click
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    chosen_bar(page, 3)
+    expect(page).to_have_url(re.compile(r"&at=13&"))
+    page.get_by_role("button", name="p 15, target").last.click()
+    chosen_bar(page, 5)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="p 16, target").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_menu_keeps_the_state(page: Page, app: Server) -> None:
+    open_page(page, f"{app.url}/?input=tea time&units=bits&model=bigram")
+    loss(page, "4.7098")
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_label("Text: each line is read on its own")).to_contain_text("tea time")
+    expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("Byte bigram")
+    page.get_by_role("link", name="Loss, step by step").click()
+    loss(page, "4.7098")
+    expect(page.get_by_label("Input", exact=True)).to_have_value("tea time")
+    page.reload()
+    loss(page, "4.7098")
+
+
+def test_two_texts(page: Page, app: Server) -> None:
+    open_page(page, f"{app.url}/compare?{TOYS}")
+    page.get_by_text("Two texts under one model").click()
+    expect(page.get_by_text("Both are read by Uniform over bytes.")).to_be_visible()
+    page.get_by_role("textbox", name="Text B").fill("<script>alert(1)</script>")
+    page.get_by_role("textbox", name="Text A").focus()
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(6)
+    expect(page.get_by_text("24 tokens, 24 bytes scored")).to_be_visible()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A hub that has one tiny model, which any server started from here will ask."""
+    files = tiny_gpt2(tmp_path, "1GB")
+    del files["tokenizer.json"]  # it has GPT-2's own vocabulary
+    hub = Hub()
+    hub.repos[HUB_MODEL.removeprefix("hf:")] = files
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    yield hub
+    hub.close()
+
+
+def test_a_model_is_named_fetched_and_used(page: Page, hub: Hub, log_file: Path) -> None:
+    with server(log_file) as app:
+        open_page(page, app.url)
+        page.get_by_role("combobox", name="Model", exact=True).fill(HUB_MODEL)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("someone/tiny-gpt2 is not on this machine.")).to_be_visible()
+        loss(page, "10.7940")
+        page.get_by_role("button", name="Fetch it").click()
+        expect(page.get_by_text("V = 50,257 · context 1,024")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("is not on this machine")).not_to_be_visible()
+        chart(page, "p11 after")
+        expect(page.get_by_test_id("stMetricValue").first).not_to_have_text("10.7940")
+        assert app.complaints == []
+
+
+def test_a_fetch_is_stopped_and_an_error_is_one_sentence(page: Page, hub: Hub, log_file: Path) -> None:
+    hub.hangs["model.safetensors"] = 1000
+    with server(log_file) as app:
+        open_page(page, f"{app.url}/?model={HUB_MODEL}")
+        page.get_by_role("button", name="Fetch it").click()
+        assert hub.stalled.wait(30)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("button", name="Fetch it")).to_be_visible(timeout=TIMEOUT)
+        hub.close()
+        page.get_by_role("button", name="Fetch it").click()
+        expect(page.get_by_text("cannot be reached")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Without a network: run")).to_be_visible()
+        loss(page, "10.7940")
+        page.get_by_role("button", name="Not now").click()
+        expect(page.get_by_text("cannot be reached")).not_to_be_visible()
+        assert app.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_compare(chromium: Browser, app: Server, scheme: str) -> None:
+    with chromium.new_context(viewport={"width": 1280, "height": 2600}, color_scheme=scheme) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        open_page(page, f"{app.url}/compare?{TOYS}&with=gpt2-xl")
+        page.wait_for_timeout(1000)
+        found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
+        assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found] == []
+
+
+def test_compare_does_not_scroll_sideways_on_a_phone(chromium: Browser, app: Server) -> None:
+    with chromium.new_context(viewport={"width": 390, "height": 844}) as context:
+        page = context.new_page()
+        open_page(page, f"{app.url}/compare?{TOYS}")
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
