@@ -21,7 +21,13 @@ from gptloss.models import REGISTRY
 from gptloss.models.checkpoint import OPENAI
 
 RUNS = 3
-SIZES = {"gpt2": (12, 768, 12), "gpt2-medium": (24, 1024, 16), "gpt2-large": (36, 1280, 20), "gpt2-xl": (48, 1600, 25)}
+# Layers, width, heads.
+SIZES = {
+    "gpt2": (12, 768, 12),
+    "gpt2-medium": (24, 1024, 16),
+    "gpt2-large": (36, 1280, 20),
+    "gpt2-xl": (48, 1600, 25),
+}
 
 ONE_RUN = """
 import resource, sys, time

@@ -50,6 +50,7 @@ def test_the_lesson_is_seen_without_touching_anything(page: Page, app: Server) -
 
 def test_a_token_is_chosen_by_its_bar_and_by_its_column(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/compare?{TOYS}&text=tea time")
+    page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     box = page.locator(".js-plotly-plot").first.locator(".barlayer .point").nth(2).bounding_box()
     assert box

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from gptloss import ScoredBatch
-from gptloss.cli import main
+from gptloss.cli import _parser, main
+from gptloss.models import REGISTRY
 from tests.browser import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -27,11 +28,24 @@ def test_the_five_lines_run(capsys: pytest.CaptureFixture[str], lecture: ScoredB
 
 
 def test_the_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gptloss ")]
-    assert len(commands) == 2
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("gptloss ")
+    ]
+    assert len(commands) == 6
     for command in commands:
-        assert main(shlex.split(command)[1:]) == 0
+        if command[1] in ("pull", "remove"):  # tried by their own tests, in a folder of their own
+            assert _parser().parse_args(command).name == "smollm2-135m"
+        else:
+            assert main(command) == 0
     assert "48,725.8" in capsys.readouterr().out
+
+
+def test_the_models_are_those_of_the_registry() -> None:
+    table = README.split("## Models")[1].split("```")[0]
+    assert set(REGISTRY) <= set(re.findall(r"`([\w-]+)`", table))
 
 
 def test_make_has_the_targets() -> None:

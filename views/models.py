@@ -26,7 +26,8 @@ def picker() -> None:
         key="model",
         accept_new_options=hosting.any_model(),
         on_change=_choose,
-        help="Or type a folder that holds a checkpoint, or hf:owner/name." if hosting.any_model() else None,
+        help="↓ has to be fetched first."
+        + (" Or type a folder that holds a checkpoint, or hf:owner/name." if hosting.any_model() else ""),
     )
     info = find(current.model).info
     st.caption(_details(info))
@@ -37,9 +38,9 @@ def option(name: str) -> str:
     """A model in a list: its title, and what it takes to have it here."""
     try:
         info = find(name).info
-        return info.title if is_here(name) else f"{info.title} · not here, {size_text(info.size)}"
+        return info.title if is_here(name) else f"{info.title} ↓ {size_text(info.size)}"
     except GptlossError:
-        return f"{name} · not here"
+        return f"{name} ↓"
 
 
 def _details(info: ModelInfo) -> str:
