@@ -60,3 +60,11 @@ def test_bits_use_log2_and_2(lecture: ScoredBatch) -> None:
 
 def test_names_of_positions() -> None:
     assert (position_name(1, 2), position_name(2, 12)) == ("p12", "p2,12")
+
+
+def test_the_code_of_step_one_gives_the_logits_with_a_start_token_too(gpt2: LanguageModel) -> None:
+    for targets in (" effort moves you", None):
+        batch = score(gpt2, "every effort moves", targets, bos=True)
+        names = {"torch": torch, "model": gpt2.network}  # type: ignore[attr-defined]
+        exec(steps(batch, 1, 1, "nats")[0].code, names)
+        torch.testing.assert_close(names["logits"][torch.arange(3), names["targets"]], batch.logits)

@@ -150,3 +150,37 @@ def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
 def test_a_position_that_is_not_there(lecture: ScoredBatch) -> None:
     with pytest.raises(GptlossError, match="no p19"):
         lecture.index(1, 9)
+
+
+def test_a_start_token_is_read_and_lets_the_first_token_be_predicted(gpt2: LanguageModel) -> None:
+    text = gpt2.tokenizer.encode("every effort moves you")
+    ids = [50256, *(token.id for token in text)]
+    logits = gpt2.head(gpt2.hidden(torch.tensor([ids[:-1]]))[0])
+    wanted = logits.double().log_softmax(-1)[torch.arange(4), torch.tensor(ids[1:])]
+    batch = score(gpt2, "every effort moves you", bos=True)
+    assert batch.log_probas.tolist() == pytest.approx(wanted.tolist(), abs=1e-5)
+    assert [token.id for token in batch.inputs] == ids[:-1]
+    given = score(gpt2, "every effort moves", " effort moves you", bos=True)
+    assert given.log_probas.tolist() == pytest.approx(wanted[1:].tolist(), abs=1e-5)
+    assert given.positions == ((1, 1), (1, 2), (1, 3))
+    assert [token.text for token in given.inputs] == ["every", " effort", " moves"]
+
+
+def test_the_start_token_takes_a_place_in_the_context(tiny: LanguageModel) -> None:
+    model = dataclasses.replace(tiny.info, bos_id=50256)
+    with_start = type(tiny)(model, tiny.network)  # type: ignore[call-arg, attr-defined]
+    assert len(score(with_start, [[1] * 16], bos=True)) == 16
+    with pytest.raises(TooLongError, match="reads at most 15 at once"):
+        score(with_start, [[1] * 16], [[1] * 16], bos=True)
+    with pytest.raises(GptlossError, match="tiny has no start token; score without one"):
+        score(tiny, "a b", bos=True)
+
+
+def test_a_start_token_makes_one_token_enough(gpt2: LanguageModel) -> None:
+    assert len(score(gpt2, "one", bos=True)) == 1
+
+
+def test_bits_per_byte(lecture: ScoredBatch) -> None:
+    size = len(b" effort moves you really like chocolate")
+    assert lecture.target_bytes == size
+    assert lecture.bits_per_byte == pytest.approx(6 * lecture.loss / math.log(2) / size)

@@ -1,0 +1,97 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gptloss.cli import main
+from gptloss.models import REGISTRY, Progress, smollm2, store
+from gptloss.models.base import Report
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GPTLOSS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+def fetched(report: Report) -> None:
+    """Stands in for the network."""
+    with store.making(smollm2.NAME, 10) as folder:
+        for done in (0, 5_000_000, 10_000_000):
+            report(Progress("Downloading", done, 10_000_000))
+        report(Progress("Converting", 1, 2))
+        (folder / "model.safetensors").write_bytes(b"x")
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY, smollm2.NAME, dataclasses.replace(smollm2.entry(), pull=fetched))
+
+
+def test_the_list_says_what_each_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    models = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    assert list(models) == ["gpt2-untrained", "smollm2-135m", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl",
+                            "uniform", "bigram"]  # fmt: skip
+    keys = ["name", "title", "parameters", "size", "architecture", "here", "licence", "source"]
+    assert all(list(model) == keys for model in models.values())
+    assert models["smollm2-135m"]["here"] is False
+    assert models["uniform"]["here"] is True
+    assert models["gpt2"]["parameters"] == 124_439_808
+    assert main(["models", "list"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 9
+    assert "124,439,808  548 MB" in table[3]
+
+
+@pytest.mark.usefixtures("network")
+def test_pull_then_remove(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "smollm2-135m"]) == 0
+    assert capsys.readouterr().out == "smollm2-135m is here now.\n"
+    assert smollm2.here()
+    assert main(["models", "pull", "smollm2-135m"]) == 0
+    assert capsys.readouterr().out == "smollm2-135m is here already.\n"
+    assert main(["models", "remove", "smollm2-135m"]) == 0
+    assert not smollm2.here()
+    assert main(["models", "remove", "smollm2-135m"]) == 2
+    assert "is not on this machine; there is nothing to remove" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("network")
+def test_progress_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "--json", "smollm2-135m"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads(lines[2]) == {"doing": "Downloading", "done": 10_000_000, "total": 10_000_000}
+    assert lines[-1] == "smollm2-135m is here now."
+
+
+def test_where(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["models", "where"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "home"), str(tmp_path / "hub")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["pull", "gtp2"], "There is no model called 'gtp2'"),
+        (["remove", "uniform"], "there is nothing to remove"),
+        (["pull", "hf:x"], "write hf:owner/name"),
+        (["pull", "../.."], "config.json is missing"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_what_a_killed_pull_left_is_removed_too(tmp_path: Path) -> None:
+    part = store.folder("smollm2-135m").with_name(".smollm2-135m.part")
+    part.mkdir(parents=True)
+    store.remove("smollm2-135m")
+    assert not part.exists()
+    shutil.rmtree(tmp_path / "home")
