@@ -117,6 +117,24 @@ def test_a_place_past_the_end_is_the_last() -> None:
     assert "p<sub>1,21</sub>" in titles(app)[2].replace("</b>", "")
 
 
+def test_a_row_that_is_not_there_is_the_first() -> None:
+    app = compare(**TOYS, at="81")
+    assert app.segmented_control(key="row").value == 1
+    assert "p<sub>11</sub>" in titles(app)[2]
+
+
+def test_two_folders_of_one_name_are_two_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folders = [tmp_path / side / "model" for side in ("left", "right")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        save_gpt2(folder)
+    monkeypatch.setattr(hosting, "any_model", lambda: True)
+    app = compare(model=str(folders[0]), with_=str(folders[1]))
+    assert len(app.metric) == 6
+    assert numbers(app)[:3] == numbers(app)[3:]
+    assert "0.0000" in app.latex[0].value  # the same model, so no divergence
+
+
 def test_tables_on_demand() -> None:
     app = compare(**TOYS)
     app.session_state["compare-tables"] = True
@@ -177,6 +195,7 @@ def test_the_start_token_changes_every_number() -> None:
     app.toggle(key="bos").set_value(True).run()
     assert numbers(app)[0] != "10.7940"
     assert query(app) == {"bos": ["1"]}
+    assert "Each row is read after the start token <|endoftext|>" in texts(app)
     app.toggle(key="shift").set_value(True).run()
     assert not app.exception
     app.selectbox(key="model").set_value("bigram").run()

@@ -1,7 +1,6 @@
 """The page "Compare", below its controls: the numbers side by side, and the tokens behind them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import pandas as pd
@@ -10,16 +9,17 @@ import streamlit as st
 from gptloss.charts.compare import Run, difference_chart, token_chart
 from gptloss.charts.loss import expected_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.compare import Piece, piece_at, pieces, same_vocabulary, spans_of_text, spans_of_tokens
+from gptloss.compare import pieces, same_vocabulary, spans_of_text, spans_of_tokens
 from gptloss.errors import GptlossError
 from gptloss.ladder import in_units
 from gptloss.measures import kl_divergence
 from gptloss.models import find
-from gptloss.numbers import perplexity_text, position_name
+from gptloss.numbers import Units, perplexity_text, position_name
 from gptloss.scoring import ScoredBatch
-from gptloss.tokens import Token, text_of
+from gptloss.tokens import text_of
 from views import shell
 from views.cache import reading
+from views.compared import Compared, choose, compared, place, row_shown
 from views.comparison import asked
 from views.components.ladder_table import chosen, first_column, ladder_table
 from views.inside import cached_ladder_data
@@ -31,20 +31,10 @@ WHY_BYTES = (
 )
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One run: its title, what was asked, the scored rows, and the tokens of the row that is shown."""
-
-    title: str
-    asked: Asked
-    batch: ScoredBatch
-    row: tuple[Piece, ...] = ()
-
-
 def numbers(settings: Settings) -> None:
     """A card for each run: loss, perplexity and bits per byte; and what could not be read."""
     runs = asked(settings)
-    for n, (column, (title, question)) in enumerate(zip(st.columns(max(len(runs), 2)), runs.items(), strict=False)):
+    for n, (column, (title, question)) in enumerate(zip(st.columns(max(len(runs), 2)), runs, strict=False)):
         with column.container(border=True, key=f"run-{n}", gap="xsmall"):
             st.text(title)
             try:
@@ -75,7 +65,7 @@ def tokens() -> None:
     """The tokens of one text under each run: their losses, what was expected, the ladders, the tables."""
     shell.write_link()
     settings = shell.settings()
-    runs = _compared(settings)
+    runs = compared(settings)
     if not runs:
         st.info("Nothing can be compared yet: write some text above.")
         return
@@ -87,32 +77,10 @@ def tokens() -> None:
     _tables(runs, settings)
 
 
-def _compared(settings: Settings) -> list[Compared]:
-    """The runs that have the chosen row; a model that cannot be loaded was said to be so above."""
-    found = []
-    for title, question in asked(settings).items():
-        try:
-            batch = reading(*question).batch
-        except GptlossError:
-            continue
-        if batch and (row := pieces(batch, settings.at[0])):
-            found.append(Compared(title, question, batch, row))
-    return found
-
-
-def place(runs: Sequence[Compared], n: int, settings: Settings) -> int | None:
-    """The chosen token's j in run n: where the same text begins, or, of two texts, the token in the same place."""
-    j = min(settings.at[1], len(runs[0].row))
-    if settings.comparing == "texts":
-        return j if j <= len(runs[n].row) else None
-    same = piece_at(runs[n].row, runs[0].row[j - 1].start)
-    return same.j if same else None
-
-
 def _row_chooser(batch: ScoredBatch, settings: Settings) -> None:
     if len(batch.rows) < 2:
         return
-    shell.give("row", settings.at[0])
+    shell.give("row", row_shown(settings))
     names = {row.number: _short(text_of([*row.inputs[:1], *row.targets])) for row in batch.rows}
     st.segmented_control(
         "Show the tokens of",
@@ -150,37 +118,37 @@ def _token_bars(runs: Sequence[Compared], settings: Settings) -> None:
 def _choose_bar(runs: Sequence[Compared]) -> None:
     points = st.session_state.tokens.selection.points
     if points:
-        _choose(runs, points[0]["curve_number"], int(points[0]["customdata"][0]))
-
-
-def _choose(runs: Sequence[Compared], n: int, j: int) -> None:
-    """Token j of run n was chosen; the settings name the place in the first run."""
-    settings = shell.settings()
-    if settings.comparing == "models":
-        same = piece_at(runs[0].row, runs[n].row[j - 1].start)
-        j = same.j if same else 1
-    shell.change(at=(settings.at[0], min(j, len(runs[0].row))))
+        choose(runs, points[0]["curve_number"], row_shown(shell.settings()), int(points[0]["customdata"][0]))
 
 
 def _differences(runs: Sequence[Compared], settings: Settings) -> None:
     """The first run against each of the others."""
     first = runs[0]
-    text = b"".join(token.raw for token in _whole_row(first, settings.at[0]))
-    align = spans_of_tokens if settings.comparing == "texts" else spans_of_text
     for n, run in enumerate(runs[1:], 1):
-        spans = align(first.row, run.row)
-        if spans:
-            st.plotly_chart(
-                difference_chart(spans, text, (first.title, run.title), settings.units, (0, n)),
-                key=f"difference-{n}",
-                config=CONFIG,
-                alt=f"Bars: the loss of {first.title} minus that of {run.title} for each stretch of text.",
-            )
+        by_tokens = settings.comparing == "texts"
+        _difference_chart(
+            n, (first.title, run.title), (first.asked, run.asked), row_shown(settings), settings.units, by_tokens
+        )
 
 
-def _whole_row(run: Compared, i: int) -> tuple[Token, ...]:
-    row = next(row for row in run.batch.rows if row.number == i)
-    return (*row.inputs[: 1 if run.row[0].start else 0], *row.targets)
+@st.cache_data(max_entries=256, show_spinner=False)
+def _difference_chart(
+    n: int, titles: tuple[str, str], questions: tuple[Asked, Asked], i: int, units: Units, by_tokens: bool
+) -> None:
+    first = _batch(questions[0])
+    one, other = pieces(first, i), pieces(_batch(questions[1]), i)
+    spans = (spans_of_tokens if by_tokens else spans_of_text)(one, other)
+    if spans:
+        chart = difference_chart(spans, _text(first, i), titles, units, (0, n))
+        said = f"Bars: the loss of {titles[0]} minus that of {titles[1]}, in {units}, for each stretch of text."
+        st.plotly_chart(chart, key=f"difference-{n}", config=CONFIG, alt=said)
+
+
+def _text(batch: ScoredBatch, i: int) -> bytes:
+    """The bytes of row i, with what only is read."""
+    row = next(row for row in batch.rows if row.number == i)
+    only_read = row.inputs[:1] if pieces(batch, i)[0].start else ()
+    return b"".join(token.raw for token in (*only_read, *row.targets))
 
 
 def _expected(runs: Sequence[Compared], settings: Settings) -> None:
@@ -193,10 +161,24 @@ def _expected(runs: Sequence[Compared], settings: Settings) -> None:
             if j is None:
                 st.text("has no token to predict in this place.")
                 continue
-            chart = expected_chart(run.batch, settings.at[0], j)
-            st.plotly_chart(chart, key=f"expected-{n}", config=CONFIG, alt=f"Bars: what {run.title} expected.")
+            _expected_chart(n, run.asked, (row_shown(settings), j))
     for n in range(1, len(runs)):
         _divergence(runs, n, settings)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _expected_chart(n: int, question: Asked, at: tuple[int, int]) -> None:
+    """What was drawn once is replayed, for any visitor."""
+    batch = _batch(question)
+    first = batch.argmax[batch.index(*at)].label
+    chart = expected_chart(batch, *at)
+    st.plotly_chart(chart, key=f"expected-{n}", config=CONFIG, alt=f"Bars of the likeliest tokens; first {first}.")
+
+
+def _batch(question: Asked) -> ScoredBatch:
+    batch = reading(*question).batch
+    assert batch is not None, "only what was scored is drawn"
+    return batch
 
 
 def _divergence(runs: Sequence[Compared], n: int, settings: Settings) -> None:
@@ -204,7 +186,7 @@ def _divergence(runs: Sequence[Compared], n: int, settings: Settings) -> None:
     one, other = runs[0], runs[n]
     if j is None or k is None or not _same_vocabulary(one.asked[0], other.asked[0]):
         return
-    i = settings.at[0]
+    i = row_shown(settings)
     p, q = (run.batch.logits_at(i, at)[None] for run, at in ((one, j), (other, k)))
     there, back = (in_units(kl_divergence(*pair).item(), settings.units) for pair in ((p, q), (q, p)))
     log, units = ("ln" if settings.units == "nats" else "log_2"), rf"\text{{{settings.units}}}"
@@ -227,7 +209,7 @@ def _same_vocabulary(one: str, other: str) -> bool:
 
 def _ladders(runs: Sequence[Compared], settings: Settings) -> None:
     for n, run in enumerate(runs):
-        k = run.batch.index(settings.at[0], place(runs, n, settings) or 1)
+        k = run.batch.index(row_shown(settings), place(runs, n, settings) or 1)
         with st.container(key=f"title-{n}"):
             st.text(run.title)
         ladder_table(
@@ -239,9 +221,7 @@ def _ladders(runs: Sequence[Compared], settings: Settings) -> None:
 
 
 def _choose_column(runs: Sequence[Compared], n: int) -> None:
-    i, j = chosen(f"ladder-{n}", runs[n].batch)
-    shell.change(at=(i, 1))
-    _choose([Compared(r.title, r.asked, r.batch, pieces(r.batch, i)) for r in runs], n, j)
+    choose(runs, n, *chosen(f"ladder-{n}", runs[n].batch))
 
 
 def _tables(runs: Sequence[Compared], settings: Settings) -> None:

@@ -40,15 +40,15 @@ def texts(settings: Settings) -> tuple[str, ...]:
     return (*lines[: MAX_ROWS - 1], PARAGRAPH)
 
 
-def asked(settings: Settings) -> dict[str, Asked]:
-    """What is read for each run, by the run's title."""
+def asked(settings: Settings) -> list[tuple[str, Asked]]:
+    """The title of each run, and what is read for it."""
     if settings.comparing == "texts":
-        return {
-            f"Text {letter}": (settings.model, (text,), None, settings.bos)
+        return [
+            (f"Text {letter}", (settings.model, (text,), None, settings.bos))
             for letter, text in zip("AB", settings.pair, strict=True)
-        }
+        ]
     names = [name for name in _names(settings) if is_here(name)]
-    return {find(name).info.title: (name, texts(settings), None, settings.bos) for name in names}
+    return [(find(name).info.title, (name, texts(settings), None, settings.bos)) for name in names]
 
 
 def missing(settings: Settings) -> tuple[str, ...]:

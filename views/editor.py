@@ -44,6 +44,14 @@ def editor(settings: Settings) -> None:
                 args=(shown,),
                 help="Each token's target is the token after it, as in training. Off: type any targets.",
             )
+        _start_token(settings)
+
+
+def _start_token(settings: Settings) -> None:
+    """What stands in front of every row without being written there."""
+    model = find(settings.model)
+    if settings.bos and model.info.bos_id is not None:
+        st.text(f"Each row is read after the start token {model.tokenizer().token(model.info.bos_id).label}")
 
 
 def examples() -> None:
