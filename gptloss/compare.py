@@ -4,6 +4,7 @@ Tokenizers cut the same text differently. Between two places where both have a c
 summed losses of the tokens in between can be subtracted.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
@@ -25,10 +26,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of text that two rows share, in bytes of the first row, with what it cost each, in nats."""
+    """A stretch of the first row, in bytes, and what it cost each of two rows, in nats.
+
+    Where the second row has other tokens in its place, the label says both: `tea→car`.
+    """
 
     start: int
     stop: int
+    label: str
     losses: tuple[float, float]
 
     @property
@@ -45,7 +50,7 @@ def pieces(batch: ScoredBatch, i: int) -> tuple[Piece, ...]:
     row = next((row for row in batch.rows if row.number == i), None)
     if row is None:
         return ()
-    only_read = 0 if row.inputs[0].id == batch.model.info.bos_id else len(row.inputs[0].raw)
+    only_read = 0 if row.starts else len(row.inputs[0].raw)
     ends = list(accumulate((len(token.raw) for token in row.targets), initial=only_read))
     first = batch.index(i, 1)
     losses = (-batch.log_probas[first : first + len(row.targets)]).tolist()
@@ -59,20 +64,31 @@ def spans_of_text(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Spa
     """The same text under two models: a span ends wherever tokens of both end."""
     first, second = _paid_by(one), _paid_by(other)
     cuts = sorted(first.keys() & second.keys())
+    starting = {piece.start: piece for piece in one}
     return tuple(
-        Span(start, stop, (first[stop] - first[start], second[stop] - second[start]))
+        Span(start, stop, _label(starting, start, stop), (first[stop] - first[start], second[stop] - second[start]))
         for start, stop in pairwise(cuts)
     )
 
 
 def spans_of_tokens(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Span, ...]:
-    """Two texts under one model: a span for each token that both have, in the order of both."""
+    """Two texts under one model: a span for each token that both have, and for each stretch that was exchanged."""
     same = SequenceMatcher(None, [p.label for p in one], [p.label for p in other], autojunk=False)
-    return tuple(
-        Span(a.start, a.stop, (a.loss, b.loss))
-        for block in same.get_matching_blocks()
-        for a, b in zip(one[block.a : block.a + block.size], other[block.b : block.b + block.size], strict=True)
-    )
+    spans: list[Span] = []
+    for kind, a, b, c, d in same.get_opcodes():
+        if kind == "equal":
+            pairs = zip(one[a:b], other[c:d], strict=True)
+            spans += [Span(p.start, p.stop, p.label, (p.loss, q.loss)) for p, q in pairs]
+        elif kind == "replace":
+            labels = ["".join(piece.label for piece in part) for part in (one[a:b], other[c:d])]
+            losses = sum(p.loss for p in one[a:b]), sum(p.loss for p in other[c:d])
+            spans.append(Span(one[a].start, one[b - 1].stop, "→".join(labels), losses))
+    return tuple(spans)
+
+
+def widest(spans: Sequence[Span]) -> Span | None:
+    """The span on which the two differ most; None if there is none."""
+    return max(spans, key=lambda span: abs(span.difference), default=None)
 
 
 def piece_at(row: tuple[Piece, ...], byte: int) -> Piece | None:
@@ -91,3 +107,10 @@ def _paid_by(row: tuple[Piece, ...]) -> dict[int, float]:
     """What all tokens up to a cut cost together, for each cut."""
     starts = {row[0].start: 0.0} if row else {}
     return starts | dict(zip([piece.stop for piece in row], accumulate(piece.loss for piece in row), strict=True))
+
+
+def _label(starting: Mapping[int, Piece], start: int, stop: int) -> str:
+    label = ""
+    while start < stop:
+        label, start = label + starting[start].label, starting[start].stop
+    return label

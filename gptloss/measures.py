@@ -59,10 +59,11 @@ def bits_per_byte(nats: float, size: int) -> float:
 def kl_divergence(p_logits: Float[Tensor, "n v"], q_logits: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:
     """KL(p || q) = sum p ln(p / q) of each row, in nats: what it costs more to expect q where p is true.
 
-    Never negative, 0 only for equal distributions, not symmetric (Kullback and Leibler 1951).
+    Never negative, 0 only for equal distributions, not symmetric, infinite where q rules out what p allows
+    (Kullback and Leibler 1951).
     """
     p, q = p_logits.double().log_softmax(-1), q_logits.double().log_softmax(-1)
-    return (p.exp() * (p - q)).nan_to_num(0.0).sum(-1)  # 0 ln 0 = 0
+    return torch.where(p.exp() > 0, p.exp() * (p - q), 0.0).sum(-1)  # 0 ln 0 = 0
 
 
 def uniform_loss(vocab_size: int) -> float:

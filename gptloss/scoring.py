@@ -7,7 +7,7 @@ is asked for target token j. Both count from 1, as in the book's p_ij.
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import groupby
 from typing import SupportsIndex, cast
 
@@ -26,6 +26,8 @@ TextOrIds = str | Sequence[SupportsIndex]
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
+# 201 kB each for GPT-2.
+LINES_KEPT = 8
 # Rows that run together are padded to the longest; 16 short rows fill the machine.
 ROWS_AT_ONCE = 16
 
@@ -34,13 +36,15 @@ ROWS_AT_ONCE = 16
 class Row:
     """One row of the batch: as many target tokens as input tokens, and its number i, from 1.
 
-    `before` is read in front of the inputs and predicts nothing: a start token, or nothing.
+    `before` is read in front of the inputs and predicts nothing: a start token, or nothing. `starts` says that
+    the first input is the start token, which stands for no text.
     """
 
     number: int
     inputs: tuple[Token, ...]
     targets: tuple[Token, ...]
     before: tuple[Token, ...] = ()
+    starts: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,19 @@ class ScoredBatch:
 
     def logits_at(self, i: int, j: int) -> Float[Tensor, " v"]:
         """All V logits at (i, j)."""
-        return _logits_at(self, self.index(i, j))
+        k = self.index(i, j)
+        line = self._lines.get(k)
+        if line is None:
+            line = self.model.head(self.hidden[k : k + 1])[0]
+            self._lines[k] = line
+            while len(self._lines) > LINES_KEPT:
+                self._lines.pop(next(iter(self._lines)), None)
+        return line
+
+    @cached_property
+    def _lines(self) -> dict[int, Tensor]:
+        """The logits of the positions last asked for: a page asks for the same ones several times."""
+        return {}
 
     def distribution(self, i: int, j: int) -> Float[Tensor, " v"]:
         """All V probabilities at (i, j), the softmax of the logits; they sum to 1."""
@@ -225,7 +241,7 @@ def read_row(model: LanguageModel, number: int, given: TextOrIds, target: TextOr
             f"Row {number} has {_count(inputs)} in its input and {_count(targets)} in its target;"
             " each input token needs one target token."
         )
-    return Row(number, inputs, targets, before)
+    return Row(number, inputs, targets, before, starts=bos and target is None)
 
 
 def start_token(model: LanguageModel) -> Token:
@@ -243,12 +259,6 @@ def score_rows(model: LanguageModel, rows: Sequence[Row]) -> ScoredBatch:
     ids = _ids(token for row in rows for token in row.targets)
     parts = [_measure(logits, ids[start : start + CHUNK]) for start, logits in _logits(model, hidden)]
     return ScoredBatch(model, tuple(rows), hidden, *(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-@lru_cache(maxsize=8)
-def _logits_at(batch: ScoredBatch, k: int) -> Float[Tensor, " v"]:
-    """The line of logits that several views of one position ask for in turn; 12 ms each for GPT-2."""
-    return batch.model.head(batch.hidden[k : k + 1])[0]
 
 
 def _measure(logits: Float[Tensor, "n v"], ids: Int[Tensor, " n"]) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ install_import_hook(
 )
 
 from hypothesis import settings  # noqa: E402
-from playwright.sync_api import Browser, ConsoleMessage, Page  # noqa: E402
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder  # noqa: E402
 from tokenizers.models import BPE  # noqa: E402
@@ -29,6 +29,7 @@ settings.register_profile("untimed", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("untimed")
 
 TIMEOUT = 15_000
+expect.set_options(timeout=TIMEOUT)
 OURS = ("http://127.0.0.1:", "blob:", "data:")
 LECTURE = (["every effort moves", "I really like"], [" effort moves you", " really like chocolate"])
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import ROOT, chromium, open_page, server
 
-PAGES = {"loss": "/?at=12", "compare": "/compare?at=37"}
+PAGES = {"loss": "/?at=12", "compare": "/compare"}
 SIZES = ((1440, 900), (1280, 720), (390, 844))
 LONGEST = 5000
 

@@ -31,7 +31,7 @@ def chosen_bar(page: Page, j: int) -> None:
 @pytest.mark.parametrize("script", ["app.py", "server.py"])
 def test_compare_opens_by_a_deep_link_on_a_fresh_server(page: Page, log_file: Path, script: str) -> None:
     with server(log_file, script) as fresh:
-        open_page(page, f"{fresh.url}/compare?{TOYS}&at=13&units=bits&text=tea time")
+        open_page(page, f"{fresh.url}/compare?{TOYS}&spot=13&units=bits&text=tea time")
         loss(page, "8.0000")
         expect(page.get_by_label("Text: each line is read on its own")).to_have_value("tea time")
         expect(page.get_by_role("button", name="p 13, target").first).to_have_attribute("aria-pressed", "true")
@@ -58,7 +58,7 @@ def test_a_token_is_chosen_by_its_bar_and_by_its_column(page: Page, app: Server)
     page.wait_for_timeout(300)  # the chart looks what is under the pointer before it takes a click
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     chosen_bar(page, 3)
-    expect(page).to_have_url(re.compile(r"&at=13&"))
+    expect(page).to_have_url(re.compile(r"[?&]spot=13&"))
     page.get_by_role("button", name="p 15, target").last.click()
     chosen_bar(page, 5)
     page.keyboard.press("ArrowRight")
@@ -91,7 +91,7 @@ def test_two_texts(page: Page, app: Server) -> None:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A hub that has one tiny model, which any server started from here will ask."""
-    files = tiny_gpt2(tmp_path, "1GB")
+    files = tiny_gpt2("1GB")
     del files["tokenizer.json"]  # it has GPT-2's own vocabulary
     hub = Hub()
     hub.repos[HUB_MODEL.removeprefix("hf:")] = files

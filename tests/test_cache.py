@@ -1,14 +1,14 @@
-"""Models are shared: loaded once for all visitors, two large ones at most, and really released."""
+"""What visitors share: loaded once for all, two large models at most, and really released."""
 
 import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
+from gptloss import GptlossError
 from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
 from views import cache
@@ -17,23 +17,20 @@ SMALL = GPTConfig(context_length=16, emb_dim=8, n_heads=1, n_layers=1)
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every name is a large model, slow to load; which were loaded, in order."""
     loaded: list[str] = []
 
     def load(name: str) -> LanguageModel:
         time.sleep(0.2)
         loaded.append(name)
-        return GPT2(ModelInfo(name, name, "", 50257, 16, 2_000_000), untrained(SMALL))
+        return GPT2(ModelInfo(name, name, "", 50257, 16, 0), untrained(SMALL))
 
-    info = SimpleNamespace(info=SimpleNamespace(parameters=2_000_000))
+    info = SimpleNamespace(info=ModelInfo("", "", "", 50257, 16, 0, size=cache.LARGE))
     monkeypatch.setattr(cache, "load_model", load)
     monkeypatch.setattr(cache, "find", lambda name: info)
-    cache._large.clear()
-    cache._reading.clear()
-    yield loaded
-    cache._large.clear()
-    cache._reading.clear()
+    monkeypatch.setattr(cache, "_large", cache.Shelf(cache.MOST_LARGE))
+    return loaded
 
 
 def read(name: str) -> cache.Reading:
@@ -55,11 +52,54 @@ def test_the_third_model_releases_the_one_not_used_for_longest(loads: list[str])
     assert loads == ["one", "two", "three", "two"]
 
 
+def test_the_same_rows_are_read_once(loads: list[str]) -> None:
+    assert read("one") is read("one")
+
+
 def test_a_released_model_is_gone_from_memory(loads: list[str]) -> None:
-    weights = weakref.ref(cache.model("one").network.tok_emb.weight)  # type: ignore[attr-defined]
-    read("one")
+    batch = read("one").batch
+    assert batch is not None
+    batch.logits_at(1, 1)
+    weights = weakref.ref(batch.model.network.tok_emb.weight)  # type: ignore[attr-defined]
+    del batch
     read("two")
     assert weights() is not None
     read("three")
     gc.collect()
     assert weights() is None
+
+
+def test_a_model_released_while_it_reads_is_not_kept(loads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, at_work = threading.Event(), threading.Event()
+    weights: list[weakref.ref[object]] = []
+    work = cache._read
+
+    def slow(model: LanguageModel, *more: object) -> cache.Reading:
+        if model.info.name == "one":
+            weights.append(weakref.ref(model.network.tok_emb.weight))  # type: ignore[attr-defined]
+            at_work.set()
+            go_on.wait(10)
+        return work(model, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache, "_read", slow)
+    thread = threading.Thread(target=read, args=("one",))
+    thread.start()
+    assert at_work.wait(10)
+    read("two")
+    read("three")
+    go_on.set()
+    thread.join()
+    gc.collect()
+    assert weights[0]() is None
+
+
+def test_what_fails_is_tried_again() -> None:
+    shelf = cache.Shelf[int](1)
+
+    def fail() -> int:
+        raise GptlossError("no")
+
+    with pytest.raises(GptlossError, match="no"):
+        shelf.get("one", fail)
+    assert shelf.get("one", lambda: 1) == 1
+    assert shelf.get("one", lambda: 2) == 1

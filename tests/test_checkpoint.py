@@ -163,6 +163,14 @@ BROKEN = {
     "config.json cannot be read": lambda folder: (folder / "config.json").write_text("{"),
     "config.json states no vocab_size": lambda folder: change_config(folder, vocab_size=None),
     "config.json states no model_type": lambda folder: change_config(folder, model_type=None),
+    "config.json states n_head 5, which does not divide n_embd 32": lambda folder: change_config(folder, n_head=5),
+    "config.json states n_layer '2', which is no size": lambda folder: change_config(folder, n_layer="2"),
+    "has a tensor transformer.h.1.*config.json does not ask for": lambda folder: change_config(folder, n_layer=1),
+    "states no vocab_size": lambda folder: change_config(folder, text_config=[]),
+    "config.json cannot be read .*recursion": lambda folder: (folder / "config.json").write_text("[" * 200_000),
+    "names no file for each tensor": lambda folder: (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "/etc/passwd"}})
+    ),
     "model_type 'nonesuch'|architecture 'nonesuch'": lambda folder: change_config(folder, model_type="nonesuch"),
     "code": lambda folder: change_config(folder, model_type="x", auto_map={"AutoModelForCausalLM": "evil.Model"}),
 }
@@ -178,9 +186,10 @@ def test_a_broken_checkpoint_is_one_sentence(says: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_that_is_not_there() -> None:
-    with pytest.raises(GptlossError, match="There is no folder no/such"):
-        load_model("no/such")
+@pytest.mark.parametrize("name", ["no/such", "~nosuchuser/x", "/" + "x" * 5000, "a/\0"])
+def test_a_folder_that_is_not_there(name: str) -> None:
+    with pytest.raises(GptlossError, match="There is no folder"):
+        load_model(name)
 
 
 def test_a_model_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gptloss import load_model, score
 from gptloss.charts.compare import Run, difference_chart, token_chart
 from gptloss.charts.theme import RUNS
-from gptloss.compare import Piece, Span, piece_at, pieces, same_vocabulary, spans_of_text, spans_of_tokens
+from gptloss.compare import Piece, Span, piece_at, pieces, same_vocabulary, spans_of_text, spans_of_tokens, widest
 from gptloss.measures import bits_per_byte, kl_divergence
 from gptloss.models import LanguageModel
 from gptloss.tokens import ByteTokenizer, gpt2_tokenizer
@@ -52,11 +52,23 @@ def test_spans_share_their_edges_and_lose_nothing(a: list[int], b: list[int]) ->
 def test_equal_tokens_of_two_texts_are_paired_in_order() -> None:
     one = tuple(Piece(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "b", "c", "d"], 1))
     other = tuple(Piece(j, j, j + 1, word, 3.0) for j, word in enumerate(["a", "x", "c", "d"], 1))
-    assert [(span.start, span.difference) for span in spans_of_tokens(one, other)] == [
-        (1, -2.0),
-        (3, -2.0),
-        (4, -2.0),
-    ]
+    spans = spans_of_tokens(one, other)
+    assert [(span.start, span.label) for span in spans] == [(1, "a"), (2, "b→x"), (3, "c"), (4, "d")]
+    assert all(span.difference == -2.0 for span in spans)
+
+
+def test_exchanged_words_are_one_span() -> None:
+    one = tuple(Piece(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "tea", "leaf", "z"], 1))
+    other = tuple(Piece(j, j, j + 1, word, 4.0) for j, word in enumerate(["a", "car", "z"], 1))
+    exchanged = spans_of_tokens(one, other)[1]
+    assert exchanged == Span(2, 4, "tealeaf→car", (2.0, 4.0))
+    assert widest([exchanged, Span(0, 1, "a", (9.0, 1.0))]).label == "a"  # type: ignore[union-attr]
+    assert widest([]) is None
+
+
+def test_a_start_token_has_no_bytes_and_a_typed_first_token_has(gpt2: LanguageModel) -> None:
+    assert pieces(score(gpt2, "every effort", bos=True), 1)[0].start == 0
+    assert pieces(score(gpt2, [[50256, 3626]]), 1)[0].start > 0
 
 
 def test_the_piece_at_a_byte() -> None:
@@ -79,6 +91,7 @@ def test_kl_divergence_against_torch() -> None:
     torch.testing.assert_close(kl_divergence(p, q), wanted)
     assert (kl_divergence(p, q) > 0).all()
     assert kl_divergence(p, p + 5).abs().max() < 1e-6
+    assert kl_divergence(torch.zeros(1, 2), torch.tensor([[0.0, -torch.inf]])).item() == float("inf")
     impossible = torch.tensor([[0.0, -torch.inf]])
     assert kl_divergence(impossible, torch.tensor([[0.0, 0.0]])).item() == pytest.approx(0.693147, abs=1e-5)
 
@@ -90,7 +103,7 @@ def test_bits_per_byte_is_the_same_however_the_text_is_cut() -> None:
 
 
 def test_the_token_chart_has_a_panel_for_each_run() -> None:
-    chart = token_chart([Run("<b>one</b>", row([2, 3]), 2), Run("two", row([5]))], "bits")
+    chart = token_chart([Run("<b>one</b>", row([2, 3]), 2), Run("two", row([5]), colour=RUNS[1])], "bits")
     first, second = chart.data
     assert (list(first.x), list(first.width), first.offset) == ([0, 2], [2, 3], 0)
     assert list(first.y) == pytest.approx([1 / 0.693147, 2 / 0.693147], rel=1e-4)
@@ -109,8 +122,8 @@ def test_long_rows_have_no_labels() -> None:
 
 
 def test_the_difference_chart_names_who_was_better() -> None:
-    spans = [Span(0, 3, (5.0, 1.0)), Span(3, 5, (1.0, 2.0))]
-    chart = difference_chart(spans, b"tea<b", ("A", "B"), "nats")
+    spans = [Span(0, 3, "tea", (5.0, 1.0)), Span(3, 5, "<b", (1.0, 2.0))]
+    chart = difference_chart(spans, ("A", "B"), "nats", "B knew better")
     (bars,) = chart.data
     assert list(bars.y) == [4.0, -1.0]
     assert list(bars.marker.color) == [RUNS[1], RUNS[0]]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from gptloss.models import smollm2
 from tests.browser import ROOT
 from tests.test_app import button, numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
-from views import hosting
+from views import hosting, models
 from views.comparison import texts as compared_texts
 from views.settings import PARAGRAPH, Settings, joined
 
@@ -39,7 +40,7 @@ def titles(app: AppTest) -> list[str]:
 @pytest.mark.skipif(not smollm2.here(), reason="smollm2-135m is not here: gptloss models pull smollm2-135m")
 def test_it_opens_on_the_lesson() -> None:
     app = compare()
-    loss, _, bits, better, _, fewer = numbers(app)
+    loss, bits, _, better, fewer, _ = numbers(app)
     assert float(loss) == pytest.approx(10.94, abs=0.01)
     assert float(better) == pytest.approx(3.10, abs=0.05)
     assert float(fewer) < 0.3 * float(bits)
@@ -51,7 +52,7 @@ def test_it_opens_on_the_lesson() -> None:
 def test_two_toys_side_by_side() -> None:
     app = compare(**TOYS)
     assert numbers(app)[0] == "5.5452"
-    assert numbers(app)[2] == "8.0000"
+    assert numbers(app)[1] == "8.0000"
     assert titles(app)[:2] == ["<b>Loss of each token</b>", "<b>Uniform over bytes minus Byte bigram</b>"]
     assert r"\mathrm{KL}(p \| q)" in app.latex[0].value
     bars = charts(app)[0]["data"]
@@ -82,8 +83,8 @@ def test_texts_are_lines() -> None:
     app = compare(**TOYS)
     app.text_area(key="texts").set_value("one\n\ntwo three").run()
     assert query(app)["text"] == ["one", "two three"]
-    app.segmented_control(key="row").set_value(2).run()
-    assert query(app)["at"] == ["21"]
+    app.segmented_control(key="row").set_value(1).run()
+    assert query(app)["spot"] == ["11"]
     app.text_area(key="texts").set_value("\n".join("abcdefghij")).run()
     assert "The text has 10 lines; the first 8 are compared." in texts(app)
     app.text_area(key="texts").set_value("").run()
@@ -112,15 +113,15 @@ def test_text_that_cannot_be_compared_is_a_sentence(text: str) -> None:
 
 
 def test_a_place_past_the_end_is_the_last() -> None:
-    app = compare(**TOYS, at="199999")
+    app = compare(**TOYS, spot="199999")
     assert not app.exception
     assert "p<sub>1,21</sub>" in titles(app)[2].replace("</b>", "")
 
 
-def test_a_row_that_is_not_there_is_the_first() -> None:
-    app = compare(**TOYS, at="81")
-    assert app.segmented_control(key="row").value == 1
-    assert "p<sub>11</sub>" in titles(app)[2]
+def test_a_row_that_is_not_there_is_the_last() -> None:
+    app = compare(**TOYS, spot="81")
+    assert app.segmented_control(key="row").value == 3
+    assert "p<sub>31</sub>" in titles(app)[2]
 
 
 def test_two_folders_of_one_name_are_two_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -199,14 +200,14 @@ def test_the_start_token_changes_every_number() -> None:
     app.toggle(key="shift").set_value(True).run()
     assert not app.exception
     app.selectbox(key="model").set_value("bigram").run()
-    assert app.toggle(key="bos").disabled
+    assert "knows no start token" in app.toggle(key="bos").help
     app.selectbox(key="model").set_value("gpt2-untrained").run()
     assert app.toggle(key="bos").value
 
 
 @pytest.fixture
 def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(smollm2, "here", lambda: False)
+    """Nothing has been fetched."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
 
 
@@ -226,9 +227,78 @@ def test_a_model_that_is_not_here_is_offered_and_stood_in_for() -> None:
 
 
 def test_what_is_not_here_is_offered_on_compare_too(empty_home: None) -> None:
-    app = compare(with_="gpt2-medium")
+    app = compare(with_=["gpt2-medium", "gpt2-large"])
     assert "GPT-2 355M is not on this machine." in texts(app)
     assert len(app.metric) == 3
+    button(app, "Not now").click().run()
+    assert query(app)["with"] == ["gpt2-large"]
+    button(app, "Not now").click().run()
+    assert query(app)["with"] == [""]
+    assert "is not on this machine" not in texts(app)
+
+
+@pytest.mark.parametrize("comparing", ["models", "texts"])
+def test_a_model_that_is_not_here_is_chosen_on_compare(empty_home: None, comparing: str) -> None:
+    app = compare(**TOYS, compare=comparing)
+    app.selectbox(key="model").set_value("gpt2").run()
+    assert not app.exception
+    assert "GPT-2 124M is not on this machine." in texts(app)
+    app = compare(model="gpt2", with_="gpt2-untrained", compare=comparing)
+    assert not app.exception
+    assert len(app.metric) >= 3
+
+
+def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Streamlit hands on whatever string the browser sends."""
+    save_gpt2(tmp_path)
+    monkeypatch.setenv("GPTLOSS_MODELS", "bigram, uniform")
+    app = compare(model="uniform", with_="bigram")
+    app.session_state["others"] = [str(tmp_path), "bigram"]
+    app.run()
+    assert "others" not in app.session_state or app.session_state["settings"].others == ("bigram",)
+    app = compare(model="uniform", with_=str(tmp_path))
+    assert "There is no model called" in texts(app)
+    assert not app.exception
+
+
+@pytest.mark.parametrize("name", ["/nonexistent", "hf:..bad", "~nosuchuser/x", "/" + "x" * 5000])
+def test_a_link_that_compares_with_what_is_not_there(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(hosting, "any_model", lambda: True)
+    for link in ({"model": "uniform", "with_": name}, {"model": name, "with_": "bigram"}):
+        app = compare(**link)
+        assert not app.exception
+        assert app.metric
+
+
+@pytest.mark.parametrize("typed", ["SmolLM", "byte big", "BIGRAM", "Byte bigram"])
+def test_a_typed_title_is_understood(typed: str) -> None:
+    assert models._meant(typed) in ("smollm2-135m", "bigram")
+    assert models._meant("gpt2-x") == "gpt2-xl"
+    assert models._meant("nothing") == "nothing"
+
+
+HEADERS = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "own"),
+    [
+        (HEADERS, None, True),
+        (HEADERS, "127.0.0.1", True),
+        (HEADERS, "203.0.113.9", False),
+        (HEADERS | {"Host": "example.org"}, None, False),
+        (HEADERS | {"Origin": "https://example.org"}, None, False),
+        (HEADERS | {"X-Forwarded-For": "203.0.113.9"}, None, False),
+        ({}, None, False),
+    ],
+)
+def test_whose_machine_it_is(
+    headers: dict[str, str], address: str | None, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting.st, "context", SimpleNamespace(headers=headers, ip_address=address))
+    assert hosting.any_model() is own
+    monkeypatch.setenv("GPTLOSS_MODELS", "bigram")
+    assert not hosting.any_model()
 
 
 def test_an_operators_list_is_the_whole_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

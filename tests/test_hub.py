@@ -112,7 +112,7 @@ def test_transformers_finds_it_in_the_cache(fake: Hub) -> None:
 
 def test_a_connection_that_drops_leaves_nothing_half(fake: Hub, whole: Files) -> None:
     fake.stops["model.safetensors"] = 2_500_000
-    refused(f"cannot be reached for {NAME} .*; pull again when there is a network")
+    refused(f"cannot be reached for {NAME} .*; try again when there is a network")
     fake.stops.clear()
     fake.hiccups = 100
     refused(f"refused {REPO} with HTTP status 503")

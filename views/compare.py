@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from statistics import fmean
 
 import pandas as pd
 import streamlit as st
 
 from gptloss.charts.compare import Run, difference_chart, token_chart
 from gptloss.charts.loss import expected_chart
-from gptloss.charts.theme import CONFIG
-from gptloss.compare import pieces, same_vocabulary, spans_of_text, spans_of_tokens
+from gptloss.charts.theme import CONFIG, RUNS
+from gptloss.compare import Span, same_vocabulary
 from gptloss.errors import GptlossError
 from gptloss.ladder import in_units
 from gptloss.measures import kl_divergence
@@ -19,7 +20,7 @@ from gptloss.scoring import ScoredBatch
 from gptloss.tokens import text_of
 from views import shell
 from views.cache import reading
-from views.compared import Compared, choose, compared, place, row_shown
+from views.compared import Compared, choose, compared, place, row_shown, scored, spans
 from views.comparison import asked
 from views.components.ladder_table import chosen, first_column, ladder_table
 from views.inside import cached_ladder_data
@@ -27,37 +28,56 @@ from views.settings import Asked, Settings
 
 WHY_BYTES = (
     "Each model cuts text into tokens of its own, so a loss per token is not the same thing for two models."
-    " Bits per byte spreads the whole loss over the bytes of the text, which are the same for all: compare that."
+    " Bits per byte spreads the whole loss over the bytes of the scored text: compare that."
 )
 
 
 def numbers(settings: Settings) -> None:
-    """A card for each run: loss, perplexity and bits per byte; and what could not be read."""
+    """A card for each run: loss, bits per byte and perplexity; and what could not be read."""
     runs = asked(settings)
     for n, (column, (title, question)) in enumerate(zip(st.columns(max(len(runs), 2)), runs, strict=False)):
         with column.container(border=True, key=f"run-{n}", gap="xsmall"):
-            st.text(title)
+            _title(title, f"run-{n}")
             try:
-                _card(question, settings)
+                _card(n, question, settings)
             except GptlossError as error:
                 st.text(str(error))
     if len(runs) > 1 and settings.comparing == "models":
-        st.caption(WHY_BYTES)
+        st.caption(" ".join([WHY_BYTES, *_unequal_bytes([scored(question) for _, question in runs])]))
 
 
-def _card(question: Asked, settings: Settings) -> None:
+def _title(title: str, key: str) -> None:
+    """A heading that is never Markdown: a folder may be called anything."""
+    with st.container(key=f"title-{key}"):
+        st.text(title)
+
+
+def _card(n: int, question: Asked, settings: Settings) -> None:
     result = reading(*question)
     batch = result.batch
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small", key=f"figures-{n}"):
         st.metric(
             f"Loss, {settings.units} per token", f"{in_units(batch.loss, settings.units):.4f}" if batch else "–"
         )
-        st.metric("Perplexity", perplexity_text(batch.loss) if batch else "–")
         st.metric("Bits per byte", f"{batch.bits_per_byte:.4f}" if batch else "–")
+        st.metric("Perplexity", perplexity_text(batch.loss) if batch else "–")
     if batch:
-        st.caption(f"{len(batch):,} tokens, {batch.target_bytes:,} bytes scored")
+        lines = f" of {len(batch.rows)} lines" if len(batch.rows) > 1 else ""
+        start = ", with the start token" if settings.bos and batch.model.info.bos_id is not None else ""
+        st.caption(f"{len(batch):,} tokens, {batch.target_bytes:,} bytes{lines} scored{start}")
     for error in result.errors.values():
         st.text(str(error))
+
+
+def _unequal_bytes(batches: Sequence[ScoredBatch | None]) -> list[str]:
+    """Why one model was scored on more bytes than another, if it was."""
+    sizes = sorted({batch.target_bytes for batch in batches if batch})
+    if len(sizes) < 2:
+        return []
+    return [
+        f"Here it is {' or '.join(f'{size:,}' for size in sizes)} bytes: without a start token the first token of a"
+        " line is not predicted, and a line that a model cannot read is left out."
+    ]
 
 
 @st.fragment
@@ -74,7 +94,7 @@ def tokens() -> None:
     _differences(runs, settings)
     _expected(runs, settings)
     _ladders(runs, settings)
-    _tables(runs, settings)
+    _tables(runs)
 
 
 def _row_chooser(batch: ScoredBatch, settings: Settings) -> None:
@@ -85,10 +105,10 @@ def _row_chooser(batch: ScoredBatch, settings: Settings) -> None:
     st.segmented_control(
         "Show the tokens of",
         list(names),
-        format_func=lambda number: f"{number} · {names[number]}",
+        format_func=lambda number: f"{number} · {shell.literal(names[number])}",
         key="row",
         required=True,
-        on_change=lambda: shell.change(at=(st.session_state.row, 1)),
+        on_change=lambda: shell.change(spot=(st.session_state.row, 1)),
     )
 
 
@@ -97,58 +117,52 @@ def _short(text: str) -> str:
 
 
 def _token_bars(runs: Sequence[Compared], settings: Settings) -> None:
+    line = f" in line {row_shown(settings)}" if len(runs[0].batch.rows) > 1 else ""
     drawn = [
         Run(
-            f"{run.title}: {in_units(sum(p.loss for p in run.row) / len(run.row), settings.units):.4f} per token",
+            f"{run.title}: {in_units(fmean(p.loss for p in run.row), settings.units):.4f} per token{line}",
             run.row,
-            place(runs, n, settings),
+            place(runs, k, settings),
+            RUNS[run.n],
         )
-        for n, run in enumerate(runs)
+        for k, run in enumerate(runs)
     ]
     st.plotly_chart(
         token_chart(drawn, settings.units),
         key="tokens",
         config=CONFIG,
-        on_select=partial(_choose_bar, runs),
+        on_select=_choose_bar,
         selection_mode="points",
         alt="A panel of bars for each run, a bar for each token. " + " ".join(run.title + "." for run in drawn),
     )
 
 
-def _choose_bar(runs: Sequence[Compared]) -> None:
+def _choose_bar() -> None:
+    """Callbacks look the runs up again: one that held them would keep their models in memory."""
     points = st.session_state.tokens.selection.points
     if points:
-        choose(runs, points[0]["curve_number"], row_shown(shell.settings()), int(points[0]["customdata"][0]))
+        settings = shell.settings()
+        choose(compared(settings), points[0]["curve_number"], row_shown(settings), int(points[0]["customdata"][0]))
 
 
 def _differences(runs: Sequence[Compared], settings: Settings) -> None:
     """The first run against each of the others."""
     first = runs[0]
-    for n, run in enumerate(runs[1:], 1):
-        by_tokens = settings.comparing == "texts"
-        _difference_chart(
-            n, (first.title, run.title), (first.asked, run.asked), row_shown(settings), settings.units, by_tokens
-        )
+    for run in runs[1:]:
+        shared = spans(first, run, settings)
+        if shared:
+            knew = f"{run.title} knew better" if settings.comparing == "models" else f"dearer in {first.title}"
+            _difference_chart(run.n, shared, (first.title, run.title), settings.units, knew, RUNS[first.n])
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _difference_chart(
-    n: int, titles: tuple[str, str], questions: tuple[Asked, Asked], i: int, units: Units, by_tokens: bool
+    n: int, shared: tuple[Span, ...], titles: tuple[str, str], units: Units, above: str, colour: str
 ) -> None:
-    first = _batch(questions[0])
-    one, other = pieces(first, i), pieces(_batch(questions[1]), i)
-    spans = (spans_of_tokens if by_tokens else spans_of_text)(one, other)
-    if spans:
-        chart = difference_chart(spans, _text(first, i), titles, units, (0, n))
-        said = f"Bars: the loss of {titles[0]} minus that of {titles[1]}, in {units}, for each stretch of text."
-        st.plotly_chart(chart, key=f"difference-{n}", config=CONFIG, alt=said)
-
-
-def _text(batch: ScoredBatch, i: int) -> bytes:
-    """The bytes of row i, with what only is read."""
-    row = next(row for row in batch.rows if row.number == i)
-    only_read = row.inputs[:1] if pieces(batch, i)[0].start else ()
-    return b"".join(token.raw for token in (*only_read, *row.targets))
+    """What was drawn once is replayed, for any visitor."""
+    chart = difference_chart(shared, titles, units, above, (colour, RUNS[n]))
+    said = f"Bars: the loss of {titles[0]} minus that of {titles[1]}, in {units}, for each stretch of text."
+    st.plotly_chart(chart, key=f"difference-{n}", config=CONFIG, alt=said)
 
 
 def _expected(runs: Sequence[Compared], settings: Settings) -> None:
@@ -157,7 +171,7 @@ def _expected(runs: Sequence[Compared], settings: Settings) -> None:
     for n, run in enumerate(runs):
         j = place(runs, n, settings)
         with columns[n % 2].container(border=True):
-            st.text(run.title)
+            _title(run.title, f"expected-{n}")
             if j is None:
                 st.text("has no token to predict in this place.")
                 continue
@@ -168,17 +182,11 @@ def _expected(runs: Sequence[Compared], settings: Settings) -> None:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _expected_chart(n: int, question: Asked, at: tuple[int, int]) -> None:
-    """What was drawn once is replayed, for any visitor."""
-    batch = _batch(question)
+    batch = reading(*question).batch
+    assert batch is not None, "only what was scored is drawn"
     first = batch.argmax[batch.index(*at)].label
     chart = expected_chart(batch, *at)
     st.plotly_chart(chart, key=f"expected-{n}", config=CONFIG, alt=f"Bars of the likeliest tokens; first {first}.")
-
-
-def _batch(question: Asked) -> ScoredBatch:
-    batch = reading(*question).batch
-    assert batch is not None, "only what was scored is drawn"
-    return batch
 
 
 def _divergence(runs: Sequence[Compared], n: int, settings: Settings) -> None:
@@ -210,21 +218,21 @@ def _same_vocabulary(one: str, other: str) -> bool:
 def _ladders(runs: Sequence[Compared], settings: Settings) -> None:
     for n, run in enumerate(runs):
         k = run.batch.index(row_shown(settings), place(runs, n, settings) or 1)
-        with st.container(key=f"title-{n}"):
-            st.text(run.title)
+        _title(run.title, f"ladder-{n}")
         ladder_table(
             cached_ladder_data(run.asked, first_column(k), settings.units),
             at=k,
             key=f"ladder-{n}",
-            on_choose=partial(_choose_column, runs, n),
+            on_choose=partial(_choose_column, n),
         )
 
 
-def _choose_column(runs: Sequence[Compared], n: int) -> None:
+def _choose_column(n: int) -> None:
+    runs = compared(shell.settings())
     choose(runs, n, *chosen(f"ladder-{n}", runs[n].batch))
 
 
-def _tables(runs: Sequence[Compared], settings: Settings) -> None:
+def _tables(runs: Sequence[Compared]) -> None:
     with st.expander(
         "The numbers as tables", icon=":material/table:", key="compare-tables", on_change=shell.change
     ) as tables:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gptloss.compare import Piece, piece_at, pieces
+from gptloss.compare import Piece, Span, piece_at, pieces, spans_of_text, spans_of_tokens, widest
 from gptloss.errors import GptlossError
 from gptloss.scoring import ScoredBatch
 from views import shell
@@ -14,8 +14,9 @@ from views.settings import Asked, Settings
 
 @dataclass(frozen=True)
 class Compared:
-    """One run: its title, what was asked, the scored rows, and the tokens of the row that is shown."""
+    """One run: its number n, its title, what was asked, the scored rows, and the tokens of the row that is shown."""
 
+    n: int
     title: str
     asked: Asked
     batch: ScoredBatch
@@ -26,10 +27,10 @@ def compared(settings: Settings) -> list[Compared]:
     """The runs that have the shown row; what is wrong with the others is said on their cards."""
     runs = []
     i = row_shown(settings)
-    for title, question in asked(settings):
+    for n, (title, question) in enumerate(asked(settings)):
         batch = scored(question)
         if batch and (row := pieces(batch, i)):
-            runs.append(Compared(title, question, batch, row))
+            runs.append(Compared(n, title, question, batch, row))
     return runs
 
 
@@ -42,27 +43,42 @@ def scored(question: Asked) -> ScoredBatch | None:
 
 
 def row_shown(settings: Settings) -> int:
-    """The chosen row, or the first that some model could score if there is no such row."""
+    """The chosen row; the last one if none was chosen, or none of that number was scored."""
     batches = [scored(question) for _, question in asked(settings)]
     numbers = {row.number for batch in batches if batch for row in batch.rows}
-    return settings.at[0] if settings.at[0] in numbers else min(numbers, default=1)
+    return settings.spot[0] if settings.spot and settings.spot[0] in numbers else max(numbers, default=1)
 
 
-def place(runs: Sequence[Compared], n: int, settings: Settings) -> int | None:
-    """The chosen token's j in run n: where the same text begins, or, of two texts, the token in the same place.
+def place(runs: Sequence[Compared], k: int, settings: Settings) -> int | None:
+    """The chosen token's j in `runs[k]`: where the same text begins, or, of two texts, the token in the same place.
 
-    None if run n predicts no token there.
+    None if that run predicts no token there.
     """
-    j = min(settings.at[1], len(runs[0].row))
+    j = _first_place(runs, settings)
     if settings.comparing == "texts":
-        return j if j <= len(runs[n].row) else None
-    same = piece_at(runs[n].row, runs[0].row[j - 1].start)
+        return j if j <= len(runs[k].row) else None
+    same = piece_at(runs[k].row, runs[0].row[j - 1].start)
     return same.j if same else None
 
 
-def choose(runs: Sequence[Compared], n: int, i: int, j: int) -> None:
-    """Token j of row i was chosen in run n; the settings name the place in the first run."""
+def _first_place(runs: Sequence[Compared], settings: Settings) -> int:
+    """The chosen token's j in the first run; if none was chosen, where it and the second differ most."""
+    if settings.spot:
+        return min(settings.spot[1], len(runs[0].row))
+    span = widest(spans(runs[0], runs[1], settings)) if len(runs) > 1 else None
+    at = piece_at(runs[0].row, span.start) if span else None
+    return at.j if at else 1
+
+
+def spans(one: Compared, other: Compared, settings: Settings) -> tuple[Span, ...]:
+    """What two runs share, to subtract one's losses from the other's."""
+    return (spans_of_tokens if settings.comparing == "texts" else spans_of_text)(one.row, other.row)
+
+
+def choose(runs: Sequence[Compared], k: int, i: int, j: int) -> None:
+    """Token j of row i was chosen in `runs[k]`; the settings name the place in the first run."""
+    first = pieces(runs[0].batch, i)
     if shell.settings().comparing == "models":
-        same = piece_at(pieces(runs[0].batch, i), pieces(runs[n].batch, i)[j - 1].start)
+        same = piece_at(first, pieces(runs[k].batch, i)[j - 1].start)
         j = same.j if same else 1
-    shell.change(at=(i, min(j, len(pieces(runs[0].batch, i)) or 1)))
+    shell.change(spot=(i, min(j, len(first) or 1)))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gptloss.models import find, is_here
+from gptloss.models import DEFAULT_MODEL, find, is_here
 from views import hosting, models, shell
 from views.settings import MAX_ROWS, MOST_MODELS, PARAGRAPH, Asked, Settings, joined
 
@@ -19,7 +19,7 @@ def chooser(settings: Settings) -> None:
         key="comparing",
         required=True,
         label_visibility="collapsed",
-        on_change=lambda: shell.change(comparing=st.session_state.comparing, at=(1, 1)),
+        on_change=lambda: shell.change(comparing=st.session_state.comparing, spot=None),
     )
     with st.container(border=True, gap="xsmall", key="comparison"):
         if settings.comparing == "models":
@@ -27,7 +27,7 @@ def chooser(settings: Settings) -> None:
             _text(settings)
         else:
             _pair(settings)
-    models.offers(missing(settings))
+    models.offers(name for name in missing(settings) if name not in models.wanted())
 
 
 def texts(settings: Settings) -> tuple[str, ...]:
@@ -70,8 +70,15 @@ def _models(settings: Settings) -> None:
         key="others",
         max_selections=MOST_MODELS - 1,
         placeholder="Choose one to three models",
-        on_change=lambda: shell.change(others=tuple(st.session_state.others), at=(1, 1)),
+        select_all=False,
+        on_change=_read_others,
     )
+
+
+def _read_others() -> None:
+    """Whatever the browser sends, models that this visitor may choose."""
+    names = tuple(filter(hosting.allowed, st.session_state.others))[: MOST_MODELS - 1]
+    shell.change(others=names, spot=None)
 
 
 def _text(settings: Settings) -> None:
@@ -83,7 +90,7 @@ def _text(settings: Settings) -> None:
 
 def _read_text() -> None:
     lines = tuple(line for line in st.session_state.texts.split("\n") if line)
-    shell.change(texts=lines[:MAX_ROWS] or None, at=(1, 1))
+    shell.change(texts=lines[:MAX_ROWS] or None, spot=None)
     if len(lines) > MAX_ROWS:
         shell.notify(f"The text has {len(lines)} lines; the first {MAX_ROWS} are compared.")
 
@@ -93,7 +100,17 @@ def _pair(settings: Settings) -> None:
         shell.give(f"pair-{n}", text)
         column.text_area(f"Text {'AB'[n]}", key=f"pair-{n}", height=100, on_change=_read_pair)
     st.text(f"Both are read by {find(settings.model).info.title}. Choose another model at the side.")
+    trained = next((name for name in settings.others if is_here(name)), None)
+    if settings.model == DEFAULT_MODEL and trained:
+        title = find(trained).info.title
+        st.button(
+            shell.literal(f"An untrained model hardly tells them apart: let {title} read them"),
+            key="trained",
+            type="tertiary",
+            on_click=models.choose,
+            args=(trained,),
+        )
 
 
 def _read_pair() -> None:
-    shell.change(pair=(st.session_state["pair-0"], st.session_state["pair-1"]), at=(1, 1))
+    shell.change(pair=(st.session_state["pair-0"], st.session_state["pair-1"]), spot=None)

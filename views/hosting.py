@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from gptloss.models import DEFAULT_MODEL, REGISTRY
+from views.settings import is_free_name
 
 LOCAL = {"localhost", "127.0.0.1", "::1"}
+# What a proxy or a tunnel adds to a request.
+PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
 
 
 def models() -> tuple[str, ...]:
@@ -23,10 +26,16 @@ def models() -> tuple[str, ...]:
 def any_model() -> bool:
     """Whether the visitor may also name a folder or a hub model: only on their own machine, only without a list.
 
-    Own machine: the connection comes from this machine, and the browser asked for this machine by name, which a
-    page that came through a proxy or a tunnel did not.
+    Own machine: the connection comes from this machine, the page was opened under this machine's name, and nobody
+    passed the request on.
     """
-    if os.environ.get("GPTLOSS_MODELS"):
+    headers = st.context.headers
+    if os.environ.get("GPTLOSS_MODELS") or any(headers.get(name) for name in PASSED_ON):
         return False
-    host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
-    return host in LOCAL and (st.context.ip_address or "127.0.0.1") in LOCAL
+    asked = urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname
+    return all(host in LOCAL for host in asked) and (st.context.ip_address or "127.0.0.1") in LOCAL
+
+
+def allowed(name: str) -> bool:
+    """Whether this visitor may use the model called `name`."""
+    return name in models() or (any_model() and is_free_name(name))

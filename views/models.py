@@ -1,11 +1,12 @@
 """The model picker in the sidebar, and the offer to fetch a model that is not here."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
 
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, is_here
+from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, hub, is_here
 from gptloss.models.store import home, size_text
 from views import fetching, hosting, shell
 from views.settings import joined
@@ -54,12 +55,13 @@ def _count(parameters: int) -> str:
 
 
 def _start_token(info: ModelInfo) -> None:
-    """The switch says which token it is; a model without one has no switch to turn."""
-    shell.give("bos", shell.settings().bos and info.bos_id is not None)
+    """On or off for all models; on Compare another model may have a start token when the chosen one has none."""
+    on = shell.settings().bos
+    shell.give("bos", on)
     st.toggle(
         "Start token",
         key="bos",
-        disabled=info.bos_id is None,
+        disabled=info.bos_id is None and not on and not shell.compares(),
         on_change=lambda: shell.change(bos=st.session_state.bos),
         help=_start_token_help(info),
     )
@@ -67,15 +69,32 @@ def _start_token(info: ModelInfo) -> None:
 
 def _start_token_help(info: ModelInfo) -> str:
     if info.bos_id is None:
-        return f"{info.name} knows no start token."
-    label = find(info.name).tokenizer().token(info.bos_id).label
-    return f"Puts `{label}` in front of every text. It changes every number; the book's are without it."
+        return f"{shell.literal(info.title)} knows no start token."
+    label = shell.literal(find(info.name).tokenizer().token(info.bos_id).label)
+    return f"Puts {label} in front of every text. It changes every number; the book's are without it."
 
 
 def _choose() -> None:
-    name = str(st.session_state.model or "").strip()
-    if name in hosting.models() or (hosting.any_model() and name):
+    name = _meant(str(st.session_state.model or "").strip())
+    if hosting.allowed(name):
         choose(name)
+    else:
+        shell.change()
+        titles = ", ".join(title for title in map(option, hosting.models()))
+        free = ", a folder, or hf:owner/name" if hosting.any_model() else ""
+        shell.notify(f"There is no model called {name[:60]!r} here. Models: {titles}{free}.")
+
+
+def _meant(typed: str) -> str:
+    """The model of the list that a visitor means by its name, its title, or the beginning of one of them."""
+    starts = []
+    for name in hosting.models():
+        called = {name.casefold(), _title(name).casefold()}
+        if typed.casefold() in called:
+            return name
+        if any(text.startswith(typed.casefold()) for text in called):
+            starts.append(name)
+    return starts[0] if len(starts) == 1 else typed
 
 
 def choose(name: str) -> None:
@@ -113,12 +132,14 @@ def _pair_up(name: str, pairs: list[tuple[str, str]]) -> bool:
 
 
 def settle() -> None:
-    """Before the page is drawn: take the model that has been fetched, and stand in for one that is not here."""
-    if st.session_state.get("wanted") and is_here(st.session_state.wanted):
-        choose(st.session_state.wanted)
+    """Before the page is drawn: take what has been fetched, leave out what cannot be used, stand in for the model."""
+    _take_what_was_fetched()
+    _leave_out_others()
     asked_for, sentence = shell.settings().model, ""
     try:
         if is_here(asked_for):
+            if asked_for not in REGISTRY:
+                find(asked_for).tokenizer()  # a folder may hold one that cannot be read
             if shell.by_link() and (rows := _rows_for(asked_for, DEFAULT_MODEL)):
                 shell.correct("", always=True, **rows)
             return
@@ -128,18 +149,45 @@ def settle() -> None:
     shell.correct(sentence, always=True, model=next(filter(is_here, hosting.models())))
 
 
-def offers(also: tuple[str, ...] = ()) -> None:
-    """A card for each model that was asked for and is not here."""
+def _take_what_was_fetched() -> None:
     wanted = st.session_state.get("wanted", "")
-    for name in also or filter(None, [wanted]):
-        if also and name == wanted:
-            continue  # its card is at the top of the page already
+    try:
+        if wanted and is_here(wanted):
+            choose(wanted)
+    except GptlossError as error:
+        st.session_state.wanted = ""
+        shell.notify(str(error))
+
+
+def _leave_out_others() -> None:
+    """Models beside the chosen one that nobody knows, or that this visitor may not name."""
+    current = shell.settings().others
+    for name in current:
+        try:
+            if not hosting.allowed(name):
+                raise GptlossError(f"There is no model called {name[:60]!r} here.")
+            if is_here(name):
+                find(name)
+        except GptlossError as error:
+            others = tuple(other for other in shell.settings().others if other != name)
+            shell.correct(str(error), always=True, others=others)
+
+
+def offers(names: Iterable[str]) -> None:
+    """A card for each model that was asked for and is not here."""
+    for name in names:
         fetch = fetching.state(name)
         with st.container(border=True, key=f"offer-{name}", gap="xsmall"):
             if fetch is not None and fetch.running:
                 _progress(name, fetch)
             else:
-                _question(name, fetch.error if fetch else "")
+                _question(name, fetch)
+
+
+def wanted() -> list[str]:
+    """The model that was chosen and is not here yet, if there is one."""
+    name = st.session_state.get("wanted", "")
+    return [name] if name else []
 
 
 @st.fragment(run_every=TICK)
@@ -156,17 +204,21 @@ def _progress(name: str, fetch: fetching.Fetch) -> None:
         st.button("Cancel", icon=":material/close:", key=f"cancel-{name}", on_click=fetch.stop)
 
 
-def _question(name: str, error: str) -> None:
+def _question(name: str, fetch: fetching.Fetch | None) -> None:
     shown = shell.settings().model
     size = f" It takes {size_text(REGISTRY[name].info.size)} on the disk." if name in REGISTRY else ""
     st.text(f"{_title(name)} is not on this machine.{size} Shown meanwhile: {_title(shown)}.")
+    error = fetch.error if fetch else ""
     if error:
         st.text(error)
         if hosting.any_model():
+            place = hub.cache() if _source(name).startswith("hf:") else home()
             st.text(
-                f"Without a network: run `gptloss models pull {name}` on a machine that has one, and copy its folder"
-                f" `gptloss models where` to {home()}."
+                f"Without a network: run gptloss models pull {name} on another machine, and copy the folder that"
+                f" gptloss models where names there to {place} on this one."
             )
+    elif fetch and fetch.stopped:
+        st.text("The fetch was stopped; nothing was kept.")
     with st.container(horizontal=True):
         label = "Try again" if error else "Fetch it"
         st.button(
@@ -175,13 +227,22 @@ def _question(name: str, error: str) -> None:
         st.button("Not now", key=f"later-{name}", on_click=_not_now, args=(name,))
 
 
+def _source(name: str) -> str:
+    """Where a model comes from, known before it is here."""
+    return REGISTRY[name].info.source if name in REGISTRY else name
+
+
 def _fetch(name: str) -> None:
-    st.session_state.fetches = name
-    fetching.start(name)
+    if hosting.allowed(name):
+        st.session_state.fetches = name
+        fetching.start(name)
 
 
 def _not_now(name: str) -> None:
-    st.session_state.wanted = ""
+    if st.session_state.get("wanted") == name:
+        st.session_state.wanted = ""
+    else:
+        shell.change(others=tuple(other for other in shell.settings().others if other != name))
 
 
 def _title(name: str) -> str:

@@ -42,7 +42,8 @@ class Settings:
 
     `at` is the chosen (i, j), `step` the step that is explained, 0 for none; with `bos` each row starts with the
     model's start token, if it has one. On the page Compare, `model` stands beside the models `others` on `texts`
-    (None: the rows and a paragraph), or reads the two texts of `pair`; `comparing` says which.
+    (None: the rows and a paragraph), or reads the two texts of `pair`; `comparing` says which, and `spot` is the
+    chosen (line, token) there (None: the last line, where the runs differ most).
     """
 
     model: str = DEFAULT_MODEL
@@ -56,6 +57,7 @@ class Settings:
     texts: tuple[str, ...] | None = None
     pair: tuple[str, str] = PAIR
     comparing: Comparing = "models"
+    spot: tuple[int, int] | None = None
 
     @property
     def asked(self) -> Asked:
@@ -80,6 +82,8 @@ class Settings:
             query["model"] = self.model
         if self.at != first.at:
             query["at"] = f"{self.at[0]}{self.at[1]}"
+        if self.spot is not None:
+            query["spot"] = f"{self.spot[0]}{self.spot[1]}"
         if self.units != first.units:
             query["units"] = self.units
         if self.step != first.step:
@@ -87,7 +91,7 @@ class Settings:
         if self.bos:
             query["bos"] = "1"
         if self.others != first.others:
-            query["with"] = list(self.others)
+            query["with"] = list(self.others) or [""]
         if self.texts is not None and self.text_fits_link:
             query["text"] = list(self.texts)
         if self.pair != first.pair and self.text_fits_link:
@@ -129,13 +133,21 @@ def from_query(
         return default
 
     model = one("model", first.model)
-    others = tuple(dict.fromkeys(filter(known, query.get("with", first.others))))
+    named = [name for name in query.get("with", first.others) if name]  # `with=` alone: no other model
+    others = tuple(dict.fromkeys(filter(known, named)))
+    if named and not others:
+        others = first.others
     if len(others) >= MOST_MODELS:
         notices.append(f"The link compares with {len(others)} models; {MOST_MODELS - 1} fit beside the first.")
-    at = one("at", "11")
-    if not re.fullmatch(rf"[1-{MAX_ROWS}][1-9][0-9]{{0,4}}", at, re.ASCII):
-        notices.append(f"The link chooses the position {_quote(at)}; write 12 for p12. Shown: p11.")
-        at = "11"
+
+    def position(name: str) -> tuple[int, int] | None:
+        value = one(name, "")
+        if re.fullmatch(rf"[1-{MAX_ROWS}][1-9][0-9]{{0,4}}", value, re.ASCII):
+            return int(value[0]), int(value[1:])
+        if value or name in query:
+            notices.append(f"The link chooses the position {_quote(value)}; write 12 for p12. Shown: p11.")
+        return None
+
     step = one("step", "0")
     if step not in map(str, range(STEPS + 1)):
         notices.append(f"The link asks for step {_quote(step)}; steps run from 1 to {STEPS}. None is opened.")
@@ -151,11 +163,12 @@ def from_query(
         model=model if known(model) else first.model,
         inputs=inputs,
         targets=targets,
-        at=(int(at[0]), int(at[1:])),
+        at=position("at") or first.at,
+        spot=position("spot"),
         units=cast(Units, choice("units", first.units, get_args(Units))),
         step=int(step),
         bos=choice("bos", "0", ("0", "1")) == "1",
-        others=others[: MOST_MODELS - 1] or first.others,
+        others=others[: MOST_MODELS - 1],
         texts=texts[:MAX_ROWS] or None,
         pair=(pair[0], pair[1]),
         comparing=cast(Comparing, choice("compare", first.comparing, get_args(Comparing))),
@@ -171,8 +184,11 @@ def joined(given: str, target: str) -> str:
 
 
 def is_free_name(model: str) -> bool:
-    """Whether this names a folder or a model of the Hugging Face hub, rather than one of the list."""
-    return model.startswith("hf:") or "/" in model or "\\" in model
+    """Whether this names a folder or a model of the Hugging Face hub, rather than one of the list.
+
+    Never a folder of another machine: a link to it would make this one call there.
+    """
+    return not model.startswith(("//", "\\\\")) and (model.startswith("hf:") or "/" in model or "\\" in model)
 
 
 def _rows(

@@ -5,6 +5,7 @@ notes on how the address bar stands to it. A widget takes its value from the set
 back through `change`.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,11 +34,13 @@ def begin(title: str, subtitle: str) -> Settings:
         sidebar.sidebar()
     st.title(title, anchor=False)
     st.caption(subtitle)
-    for notice in [*st.session_state.notices, *_link_notice()]:
-        with st.container(border=True, horizontal=True):
+    notices = [*st.session_state.notices, *_link_notice()]
+    if notices:
+        with st.container(border=True, gap="xxsmall", key="notices"):
             st.badge("Note", icon=":material/info:", color="orange")
-            st.text(notice)
-    models.offers()
+            for notice in notices:
+                st.text(notice)
+    models.offers(models.wanted())
     return settings()
 
 
@@ -55,6 +58,11 @@ def first_run() -> bool:
 def by_link() -> bool:
     """Whether this run's settings come from the address bar."""
     return bool(st.session_state.by_link)
+
+
+def compares() -> bool:
+    """Whether the page shows more models than the chosen one."""
+    return bool(st.session_state.page == "Compare" and settings().comparing == "models")
 
 
 def change(**fields: Any) -> None:
@@ -96,6 +104,11 @@ def give(key: str, value: object) -> None:
         st.session_state[key] = value
 
 
+def literal(text: str) -> str:
+    """A text for a label that Streamlit reads as Markdown: shown as it is."""
+    return re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII)
+
+
 def write_link() -> None:
     """Bring the address bar up to date: `begin` does, and a fragment must, because it runs without the page."""
     query = settings().to_query()
@@ -115,6 +128,7 @@ def _read_link(page: str) -> None:
     by_menu = st.session_state.turned and not _query()
     went_back = not arrived and not by_menu and not st.session_state.changed and _query() != st.session_state.link
     st.session_state.page = page
+    st.session_state.setdefault("wanted", "")
     st.session_state.arrived = arrived
     st.session_state.by_link = arrived or went_back
     if by_link():

@@ -19,11 +19,12 @@ PANEL, TITLE, TOP, LETTER = 150, 34, 64, 7.4
 
 @dataclass(frozen=True)
 class Run:
-    """One text under one model: a title for the eye, the tokens of the row that is shown, and the chosen one's j."""
+    """One text under one model: a title, the tokens of the row that is shown, the chosen one's j, and a colour."""
 
     title: str
     row: tuple[Piece, ...]
     chosen: int | None = None
+    colour: str = RUNS[0]
 
 
 def token_chart(runs: Sequence[Run], units: Units) -> go.Figure:
@@ -43,7 +44,7 @@ def token_chart(runs: Sequence[Run], units: Units) -> go.Figure:
         chart.update_layout(
             {f"yaxis{axis}": scale, f"xaxis{axis}": _labels(run.row) | {"range": [0, last], "anchor": f"y{axis}"}}
         )
-        _add_tokens(chart, run, RUNS[n], axis, units)
+        _add_tokens(chart, run, axis, units)
     return chart
 
 
@@ -54,7 +55,7 @@ def _label_room(labels: Sequence[str]) -> int:
     return 34 if len(labels) <= FLAT else 22 + round(LETTER * max(len(label[:14]) for label in labels))
 
 
-def _add_tokens(chart: go.Figure, run: Run, colour: str, axis: str, units: Units) -> None:
+def _add_tokens(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
     chart.add_bar(
         xaxis=f"x{axis}",
         yaxis=f"y{axis}",
@@ -63,9 +64,9 @@ def _add_tokens(chart: go.Figure, run: Run, colour: str, axis: str, units: Units
         offset=0,
         y=[in_units(piece.loss, units) for piece in run.row],
         marker={
-            "color": colour,
+            "color": run.colour,
             "opacity": [1.0 if piece.j == run.chosen else 0.5 for piece in run.row],
-            "line": {"width": 1, "color": colour},
+            "line": {"width": 1, "color": run.colour},
         },
         # A click chooses; it need not fade the others.
         selected={"marker": {"opacity": 1.0}},
@@ -79,7 +80,7 @@ def _add_tokens(chart: go.Figure, run: Run, colour: str, axis: str, units: Units
         y=1,
         yref=f"y{axis} domain",
         text=f"<b>{plain(run.title, 90)}</b>",
-        font={"color": colour},
+        font={"color": run.colour},
         showarrow=False,
         xanchor="left",
         yanchor="bottom",
@@ -104,15 +105,15 @@ def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
 
 
 def difference_chart(
-    spans: Sequence[Span], text: bytes, titles: tuple[str, str], units: Units, colours: tuple[int, int] = (0, 1)
+    spans: Sequence[Span], titles: tuple[str, str], units: Units, above: str, colours: tuple[str, str] = RUNS[:2]
 ) -> go.Figure:
-    """What the first run paid more than the second for each stretch of `text` that both share."""
+    """What the first run paid more than the second for each span; `above` says what a bar above 0 means."""
     gains = [in_units(span.difference, units) for span in spans]
-    words = [_visible(text[span.start : span.stop].decode("utf-8", "replace")) for span in spans]
+    words = [span.label for span in spans]
     first, second = (plain(title, 60) for title in titles)
     room = _label_room(words)
     chart = figure(
-        f"{first} minus {second}", f"{units}; above 0: {second} knew better", height=TOP + PANEL + room, left=56
+        f"{first} minus {second}", f"{units}; above 0: {plain(above, 60)}", height=TOP + PANEL + room, left=56
     )
     chart.update_layout(margin={"b": room, "r": 12})
     chart.add_bar(
@@ -120,7 +121,7 @@ def difference_chart(
         width=[span.stop - span.start for span in spans],
         offset=0,
         y=gains,
-        marker={"color": [RUNS[colours[1 if gain > 0 else 0]] for gain in gains], "opacity": 0.75},
+        marker={"color": [colours[1 if gain > 0 else 0] for gain in gains], "opacity": 0.75},
         customdata=[
             [plain(word), *(f"{in_units(loss, units):.4f}" for loss in span.losses)]
             for word, span in zip(words, spans, strict=True)
@@ -129,12 +130,8 @@ def difference_chart(
         + f"{units}<extra></extra>",
     )
     middles = [(span.start + span.stop) / 2 for span in spans]
-    chart.update_xaxes(_tick_labels(list(zip(middles, words, strict=True))), range=[0, len(text)])
+    chart.update_xaxes(_tick_labels(list(zip(middles, words, strict=True))), range=[0, spans[-1].stop])
     chart.update_yaxes(
         quiet_axis(units, showgrid=True, gridcolor=FAINT, nticks=5, zeroline=True, zerolinecolor=FAINT)
     )
     return chart
-
-
-def _visible(word: str) -> str:
-    return word.replace(" ", "·").replace("\n", "↵")

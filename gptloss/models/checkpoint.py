@@ -30,9 +30,13 @@ def folder_entry(name: str) -> Entry:
 
     Raises `GptlossError` for a folder that is not there or holds no such checkpoint.
     """
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise GptlossError(f"There is no folder {name}; give the folder that holds config.json.")
+    try:
+        folder = Path(name).expanduser()
+        found = folder.is_dir()
+    except (OSError, RuntimeError, ValueError):  # a name too long, an unknown user, a name no folder can have
+        found = False
+    if not found:
+        raise GptlossError(f"There is no folder {name[:200]}; give the folder that holds config.json.")
     info, tokenizer = _read(name, folder)
     return Entry(info, tokenizer, partial(_load, info, folder, tokenizer))
 
@@ -79,12 +83,20 @@ def _is_here(repo: str, name: str) -> bool:
 
 
 def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
-    """What a checkpoint says of itself, and how to make its tokenizer."""
+    """What a checkpoint says of itself, and how to make its tokenizer. Raises `GptlossError`."""
+    try:
+        return _read_files(name, folder)
+    except OSError as error:
+        raise GptlossError(f"{folder} cannot be read ({error.strerror}); choose another folder.") from error
+
+
+def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
     config = weights.read_json(folder / "config.json")
-    text: dict[str, Any] = config.get("text_config", config)  # models that also see pictures keep theirs apart
+    text = config.get("text_config", config)  # models that also see pictures keep theirs apart
+    text = text if isinstance(text, dict) else {}
     architecture = config.get("model_type")
     v = text.get("vocab_size")
-    if not isinstance(architecture, str) or not isinstance(v, int):
+    if not isinstance(architecture, str) or not isinstance(v, int) or v < 1:
         missing = "vocab_size" if isinstance(architecture, str) else "model_type"
         raise GptlossError(f"{folder / 'config.json'} states no {missing}; is it a model saved by transformers?")
     stored = weights.headers(folder)
@@ -94,7 +106,7 @@ def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
         title=name.removeprefix(HUB) if name.startswith(HUB) else folder.resolve().name,
         weights="pretrained" if name.startswith(HUB) else "from a folder",
         vocab_size=v,
-        context_length=next((text[limit] for limit in CONTEXT if isinstance(text.get(limit), int)), NO_LIMIT),
+        context_length=_context_length(architecture, text),
         parameters=sum(tensor.numel for tensor_name, tensor in stored.items() if _is_weight(tensor_name, config)),
         size=sum(file.stat().st_size for file in weights.files(folder)),
         architecture=architecture,
@@ -102,6 +114,11 @@ def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
         bos_id=bos if isinstance(bos, int) and 0 <= bos < v else None,
     )
     return info, partial(_tokenizer, folder, architecture, v)
+
+
+def _context_length(architecture: str, config: dict[str, Any]) -> int:
+    stated = [config[name] for name in CONTEXT if isinstance(config.get(name), int) and config[name] > 0]
+    return next(iter(stated), 1024 if architecture == "gpt2" else NO_LIMIT)
 
 
 def _is_weight(tensor: str, config: dict[str, Any]) -> bool:

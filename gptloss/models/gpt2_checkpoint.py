@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gptloss.errors import GptlossError
 from gptloss.models import skeleton, weights
 from gptloss.models.gpt2 import GPTConfig, GPTModel
 
@@ -28,13 +29,26 @@ def is_ours(config: dict[str, Any]) -> bool:
 
 
 def sizes(config: dict[str, Any]) -> GPTConfig:
-    """The sizes in a GPT-2's config.json; what is left out is as in GPT-2 small."""
+    """The sizes in a GPT-2's config.json; what is left out is as in GPT-2 small.
+
+    Raises `GptlossError` naming a size that is no positive whole number, and heads that do not divide the width.
+    """
+    small = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12}
+    given = {name: config.get(name, default) for name, default in small.items()}
+    for name, size in given.items():
+        if not isinstance(size, int) or size < 1:
+            raise GptlossError(f"config.json states {name} {size!r}, which is no size; fetch or save it again.")
+    if given["n_embd"] % given["n_head"]:
+        raise GptlossError(
+            f"config.json states n_head {given['n_head']}, which does not divide n_embd {given['n_embd']};"
+            " fetch or save the model again."
+        )
     return GPTConfig(
-        vocab_size=config.get("vocab_size", 50257),
-        context_length=config.get("n_positions", 1024),
-        emb_dim=config.get("n_embd", 768),
-        n_heads=config.get("n_head", 12),
-        n_layers=config.get("n_layer", 12),
+        vocab_size=given["vocab_size"],
+        context_length=given["n_positions"],
+        emb_dim=given["n_embd"],
+        n_heads=given["n_head"],
+        n_layers=given["n_layer"],
         qkv_bias=True,
     )
 

@@ -201,10 +201,10 @@ def _reason(error: BaseException | None, repo: str, name: str) -> str:
         return _reason(error.__cause__, repo, name)
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, GatedRepoError):
-        return f"{repo} is gated: accept its terms at https://huggingface.co/{repo}, set HF_TOKEN and pull again."
+        return f"{repo} is gated: accept its terms at https://huggingface.co/{repo}, set HF_TOKEN and try again."
     if status in (401, 404):
         return f"The Hugging Face hub has no model {repo} that you may see; check the name and HF_TOKEN."
     if status:
-        return f"The Hugging Face hub refused {repo} with HTTP status {status}; pull again later."
+        return f"The Hugging Face hub refused {repo} with HTTP status {status}; try again later."
     said = " ".join(str(error).split()).rstrip(".") or "no answer"
-    return f"The Hugging Face hub cannot be reached for {name} ({said}); pull again when there is a network."
+    return f"The Hugging Face hub cannot be reached for {name} ({said}); try again when there is a network."

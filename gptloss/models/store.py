@@ -35,31 +35,42 @@ def making(name: str, needs: int) -> Iterator[Path]:
     """
     place = folder(name)
     part = place.with_name(f".{name}.part")
-    lock = FileLock(place.with_name(f".{name}.lock"))
     with disk_errors(name, needs):
         place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise GptlossError(f"{name} is being fetched by another process; wait until that has ended.") from None
-        try:
-            _clear(part)
-            if shutil.disk_usage(place.parent).free < needs:
-                raise OSError(errno.ENOSPC, "full")
-            part.mkdir()
-            yield part
-            _clear(place)
-            part.replace(place)
-        finally:
-            _clear(part)
-            lock.release()
+        with _alone(name):
+            try:
+                _clear(part)
+                if shutil.disk_usage(place.parent).free < needs:
+                    raise OSError(errno.ENOSPC, "full")
+                part.mkdir()
+                yield part
+                _clear(place)
+                part.replace(place)
+            finally:
+                _clear(part)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Nobody else makes or removes this model meanwhile; a process that dies lets go."""
+    lock = FileLock(folder(name).with_name(f".{name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise GptlossError(f"{name} is being fetched by another process; wait until that has ended.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove(name: str) -> None:
-    """Take a model off the disk. Nothing happens if it is not there."""
-    with disk_errors(name, 0):
-        _clear(folder(name))
-        _clear(folder(name).with_name(f".{name}.part"))
+    """Take a model off the disk; nothing happens if it is not there. Raises `GptlossError` while it is fetched."""
+    place = folder(name)
+    if place.parent.is_dir():
+        with disk_errors(name, 0), _alone(name):
+            _clear(place)
+            _clear(place.with_name(f".{name}.part"))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+# What a GPT-2's file may hold besides: causal masks, and the head once more if it is tied to the embedding.
+UNUSED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -35,7 +38,7 @@ def files(folder: Path) -> tuple[Path, ...]:
     """The safetensors files of a checkpoint. Raises `GptlossError` if one that should be there is not."""
     if (folder / INDEX).exists():
         by_tensor = read_json(folder / INDEX).get("weight_map")
-        if not isinstance(by_tensor, dict) or not all(isinstance(name, str) for name in by_tensor.values()):
+        if not isinstance(by_tensor, dict) or not all(map(_is_file_name, by_tensor.values())):
             raise GptlossError(f"{folder / INDEX} names no file for each tensor; fetch or save the model again.")
         names = sorted(set(by_tensor.values()))
     else:
@@ -49,6 +52,11 @@ def files(folder: Path) -> tuple[Path, ...]:
     if missing or not names:
         raise GptlossError(f"{missing[0] if missing else SINGLE} is missing in {folder}; fetch the model again.")
     return tuple(folder / name for name in names)
+
+
+def _is_file_name(name: object) -> bool:
+    """Whether an index names a file of its own folder."""
+    return isinstance(name, str) and re.fullmatch(r"[\w.-]{1,200}\.safetensors", name, re.ASCII) is not None
 
 
 def headers(folder: Path) -> dict[str, Stored]:
@@ -67,9 +75,9 @@ def _header(file: Path) -> dict[str, Stored]:
                 raise ValueError("its header is longer than the file")
             entries = json.loads(stream.read(length))
         entries.pop("__metadata__", None)
-        tensors = {name: Stored(file, tuple(entry["shape"]), entry["dtype"]) for name, entry in entries.items()}
-        end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+        tensors = {name: Stored(file, _sizes(entry["shape"]), entry["dtype"]) for name, entry in entries.items()}
+        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise GptlossError(
             f"{file} is no safetensors file or is damaged ({error}); fetch or save it again."
         ) from error
@@ -79,6 +87,12 @@ def _header(file: Path) -> dict[str, Stored]:
             " fetch or save it again."
         )
     return tensors
+
+
+def _sizes(shape: list[int]) -> tuple[int, ...]:
+    if not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise ValueError(f"{shape} is no shape")
+    return tuple(shape)
 
 
 def read(folder: Path) -> dict[str, "Tensor"]:
@@ -100,7 +114,7 @@ def read(folder: Path) -> dict[str, "Tensor"]:
 
 
 def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, ...]]) -> None:
-    """Raise `GptlossError` naming the file and the tensor unless all wanted ones are there in their shape."""
+    """Raise `GptlossError` naming the file and the tensor unless the wanted ones are there, in their shape, alone."""
     for name, shape in wanted.items():
         if name not in stored:
             raise GptlossError(
@@ -110,6 +124,12 @@ def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, 
             raise GptlossError(
                 f"In {stored[name].file} the tensor {name} has shape {list(stored[name].shape)}, and config.json asks"
                 f" for {list(shape)}; the two files do not belong together."
+            )
+    for name in stored:
+        if name not in wanted and not name.endswith(UNUSED):
+            raise GptlossError(
+                f"{stored[name].file} has a tensor {name} that config.json does not ask for; the two files do not"
+                " belong together."
             )
 
 
@@ -147,7 +167,7 @@ def read_json(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise GptlossError(f"{file.name} is missing in {file.parent}; is it a model saved by transformers?") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GptlossError(f"{file} cannot be read ({error}); fetch or save it again.") from error
     if not isinstance(content, dict):
         raise GptlossError(f"{file} holds no JSON object; fetch or save it again.")

@@ -170,7 +170,7 @@ function reveal(root, at, focus) {
   const scroll = root.querySelector(".scroll");
   const column = button.parentElement;
   const left = column.offsetLeft - root.querySelector(".step").offsetWidth;
-  const right = column.offsetLeft + column.offsetWidth;
+  const right = Math.min(column.offsetLeft + column.offsetWidth + 32, scroll.scrollWidth); // clear of the fade
   if (left < scroll.scrollLeft) scroll.scrollLeft = left;
   if (right > scroll.scrollLeft + scroll.clientWidth) scroll.scrollLeft = right - scroll.clientWidth;
 }
@@ -222,6 +222,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   } else {
     mark(root, data.at);
     const focused = root.getRootNode().activeElement;
-    if (root.contains(focused) && focused.matches("button.pick")) reveal(root, data.at, true);
+    reveal(root, data.at, root.contains(focused) && focused.matches("button.pick"));
   }
 }
