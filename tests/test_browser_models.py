@@ -19,13 +19,13 @@ TOYS = "model=uniform&with=bigram"
 HUB_MODEL = "hf:someone/tiny-gpt2"
 
 
-def chosen_bar(page: Page, j: int) -> None:
-    """The j-th bar of the first panel is the opaque one."""
+def chosen_bar(page: Page, start: int) -> None:
+    """In both panels the bar that starts at this byte is the solid one."""
     page.wait_for_function(
-        "j => [...document.querySelectorAll('.js-plotly-plot')[0].querySelectorAll('.barlayer .trace')[0]"
-        ".querySelectorAll('.point path')].findIndex(bar => bar.style.opacity === '1') === j - 1",
-        arg=j,
+        "start => document.querySelector('.js-plotly-plot').layout.shapes.every(shape => shape.x0 === start)",
+        arg=start,
     )
+    expect(page.locator(".js-plotly-plot").first.locator(".shapelayer path, .shapelayer rect")).to_have_count(2)
 
 
 @pytest.mark.parametrize("script", ["app.py", "server.py"])
@@ -91,8 +91,8 @@ def test_two_texts(page: Page, app: Server) -> None:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A hub that has one tiny model, which any server started from here will ask."""
-    files = tiny_gpt2("1GB")
-    del files["tokenizer.json"]  # it has GPT-2's own vocabulary
+    # It has GPT-2's own vocabulary.
+    files = {name: content for name, content in tiny_gpt2("1GB").items() if name != "tokenizer.json"}
     hub = Hub()
     hub.repos[HUB_MODEL.removeprefix("hf:")] = files
     monkeypatch.setenv("HF_ENDPOINT", hub.url)

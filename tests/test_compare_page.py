@@ -12,7 +12,7 @@ from gptloss.models import smollm2
 from tests.browser import ROOT
 from tests.test_app import button, numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
-from views import hosting, models
+from views import hosting, models, shell
 from views.comparison import texts as compared_texts
 from views.settings import PARAGRAPH, Settings, joined
 
@@ -275,6 +275,10 @@ def test_a_typed_title_is_understood(typed: str) -> None:
     assert models._meant(typed) in ("smollm2-135m", "bigram")
     assert models._meant("gpt2-x") == "gpt2-xl"
     assert models._meant("nothing") == "nothing"
+
+
+def test_text_in_a_label_is_never_markdown() -> None:
+    assert shell.literal("**b** :red[x] … `c`") == r"\*\*b\*\* \:red\[x\] … \`c\`"
 
 
 HEADERS = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}

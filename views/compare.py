@@ -90,11 +90,17 @@ def tokens() -> None:
         st.info("Nothing can be compared yet: write some text above.")
         return
     _row_chooser(runs[0].batch, settings)
-    _token_bars(runs, settings)
+    bars = st.container()
+    if opening := shell.just_opened():  # nothing is to jump
+        with bars:
+            _token_bars(runs, settings)
     _differences(runs, settings)
     _expected(runs, settings)
     _ladders(runs, settings)
     _tables(runs)
+    if not opening:  # the slowest to draw, so last: what a click asked for is there before
+        with bars:
+            _token_bars(runs, settings)
 
 
 def _row_chooser(batch: ScoredBatch, settings: Settings) -> None:

@@ -48,7 +48,11 @@ def asked(settings: Settings) -> list[tuple[str, Asked]]:
             for letter, text in zip("AB", settings.pair, strict=True)
         ]
     names = [name for name in _names(settings) if is_here(name)]
-    return [(find(name).info.title, (name, texts(settings), None, settings.bos)) for name in names]
+    titles = [find(name).info.title for name in names]
+    return [
+        (title if titles.count(title) == 1 else f"{title} ({name})", (name, texts(settings), None, settings.bos))
+        for name, title in zip(names, titles, strict=True)
+    ]
 
 
 def missing(settings: Settings) -> tuple[str, ...]:

@@ -55,6 +55,13 @@ def first_run() -> bool:
     return bool(st.session_state.arrived)
 
 
+def just_opened() -> bool:
+    """Whether the page is drawn for the first time since it was opened; true once."""
+    opened = bool(st.session_state.opened)
+    st.session_state.opened = False
+    return opened
+
+
 def by_link() -> bool:
     """Whether this run's settings come from the address bar."""
     return bool(st.session_state.by_link)
@@ -106,7 +113,7 @@ def give(key: str, value: object) -> None:
 
 def literal(text: str) -> str:
     """A text for a label that Streamlit reads as Markdown: shown as it is."""
-    return re.sub(r"([^\w\s])", r"\\\1", text, flags=re.ASCII)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)  # all ASCII punctuation
 
 
 def write_link() -> None:
@@ -127,6 +134,7 @@ def _read_link(page: str) -> None:
     st.session_state.turned = not arrived and st.session_state.page != page
     by_menu = st.session_state.turned and not _query()
     went_back = not arrived and not by_menu and not st.session_state.changed and _query() != st.session_state.link
+    st.session_state.opened = arrived or st.session_state.turned or st.session_state.get("opened", False)
     st.session_state.page = page
     st.session_state.setdefault("wanted", "")
     st.session_state.arrived = arrived

@@ -15,6 +15,8 @@ LABELLED = 110
 # Up to this many, labels lie flat.
 FLAT = 10
 PANEL, TITLE, TOP, LETTER = 150, 34, 64, 7.4
+# Longer labels are shortened in the middle.
+LETTERS = 22
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ def token_chart(runs: Sequence[Run], units: Units) -> go.Figure:
     highest = max((in_units(piece.loss, units) for run in runs for piece in run.row), default=1.0)
     last = max((piece.stop for run in runs for piece in run.row), default=1)
     step = (PANEL + room) / (height - room)
+    # As long as this stays the same, the browser need not look whether the bars and labels have changed.
+    chart.update_layout(datarevision=str(hash((units, *((run.title, run.row) for run in runs)))))
     for n, run in enumerate(runs):
         top = 1 - n * step
         scale = quiet_axis(units, showgrid=True, gridcolor=FAINT, nticks=4, range=[0, highest * 1.08])
@@ -52,7 +56,7 @@ def _label_room(labels: Sequence[str]) -> int:
     """Pixels below a panel for its labels: one line, or as long as the longest if they stand upright."""
     if len(labels) > LABELLED:
         return 20
-    return 34 if len(labels) <= FLAT else 22 + round(LETTER * max(len(label[:14]) for label in labels))
+    return 34 if len(labels) <= FLAT else 22 + round(LETTER * max(len(label[:LETTERS]) for label in labels))
 
 
 def _add_tokens(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
@@ -65,15 +69,16 @@ def _add_tokens(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
         y=[in_units(piece.loss, units) for piece in run.row],
         marker={
             "color": run.colour,
-            "opacity": [1.0 if piece.j == run.chosen else 0.5 for piece in run.row],
+            "opacity": 0.5,
             "line": {"width": 1, "color": run.colour},
         },
         # A click chooses; it need not fade the others.
-        selected={"marker": {"opacity": 1.0}},
+        selected={"marker": {"opacity": 0.5}},
         unselected={"marker": {"opacity": 0.5}},
         customdata=[[piece.j, plain(piece.label), proba_text(-piece.loss)] for piece in run.row],
         hovertemplate=f"%{{customdata[1]}}<br>loss %{{y:.4f}} {units}<br>p = %{{customdata[2]}}<extra></extra>",
     )
+    _add_chosen(chart, run, axis, units)
     chart.add_annotation(
         x=0,
         xref="paper",
@@ -87,6 +92,24 @@ def _add_tokens(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
     )
 
 
+def _add_chosen(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
+    """The chosen token's bar, solid behind the pale one: a shape, because a new shape alone is drawn in no time."""
+    for piece in run.row:
+        if piece.j == run.chosen:
+            chart.add_shape(
+                type="rect",
+                xref=f"x{axis}",
+                yref=f"y{axis}",
+                x0=piece.start,
+                x1=piece.stop,
+                y0=0,
+                y1=in_units(piece.loss, units),
+                fillcolor=run.colour,
+                line={"color": run.colour, "width": 3},
+                layer="below",
+            )
+
+
 def _labels(pieces: Sequence[Piece]) -> dict[str, object]:
     return _tick_labels([((piece.start + piece.stop) / 2, piece.label) for piece in pieces])
 
@@ -97,7 +120,7 @@ def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
     return quiet_axis(
         "",
         tickvals=[place for place, _ in shown],
-        ticktext=[plain(label, 14) for _, label in shown],
+        ticktext=[plain(label, LETTERS) for _, label in shown],
         tickfont={"family": MONO, "size": TEXT_SIZE - 2 if len(shown) > 24 else TEXT_SIZE},
         tickangle=0 if len(shown) <= FLAT else -90,
         ticks="",
