@@ -313,6 +313,8 @@ def test_an_operators_list_is_the_whole_choice(monkeypatch: pytest.MonkeyPatch, 
         assert "There is no model called" in texts(app)
         assert "Models: gpt2-untrained, bigram, uniform." in texts(app)
         assert numbers(app)[0] == "10.7940"
+    app = page()
+    assert "There is no model" not in texts(app)
     assert list(app.selectbox(key="model").options) == [
         "GPT-2 124M, untrained", "Byte bigram", "Uniform over bytes"]  # fmt: skip
 

@@ -9,7 +9,7 @@ from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, hub, is_here
 from gptloss.models.store import home, size_text
 from views import fetching, hosting, shell
-from views.settings import joined
+from views.settings import Settings, joined
 
 # How often the bar moves.
 TICK = 0.4
@@ -170,7 +170,8 @@ def _leave_out_others() -> None:
                 find(name)
         except GptlossError as error:
             others = tuple(other for other in shell.settings().others if other != name)
-            shell.correct(str(error), always=True, others=others)
+            by_default = current == Settings().others  # nobody asked for it
+            shell.correct("" if by_default else str(error), always=True, others=others)
 
 
 def offers(names: Iterable[str]) -> None:

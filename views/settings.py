@@ -133,10 +133,12 @@ def from_query(
         return default
 
     model = one("model", first.model)
-    named = [name for name in query.get("with", first.others) if name]  # `with=` alone: no other model
-    others = tuple(dict.fromkeys(filter(known, named)))
-    if named and not others:
-        others = first.others
+    others = first.others
+    if "with" in query:
+        named = [name for name in query["with"] if name]  # `with=` alone: no other model
+        others = tuple(dict.fromkeys(filter(known, named)))
+        if named and not others:
+            others = first.others
     if len(others) >= MOST_MODELS:
         notices.append(f"The link compares with {len(others)} models; {MOST_MODELS - 1} fit beside the first.")
 
