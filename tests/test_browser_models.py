@@ -22,7 +22,7 @@ HUB_MODEL = "hf:someone/tiny-gpt2"
 def chosen_bar(page: Page, start: int) -> None:
     """In both panels the bar that starts at this byte is the solid one."""
     page.wait_for_function(
-        "start => document.querySelector('.js-plotly-plot').layout.shapes.every(shape => shape.x0 === start)",
+        "start => document.querySelector('.js-plotly-plot')?.layout?.shapes?.every(shape => shape.x0 === start)",
         arg=start,
     )
     expect(page.locator(".js-plotly-plot").first.locator(".shapelayer path, .shapelayer rect")).to_have_count(2)
