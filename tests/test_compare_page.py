@@ -1,8 +1,7 @@
-"""The page "Compare" and the choice of a model, run without a browser."""
+"""The page "Compare", run without a browser."""
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from gptloss.models import smollm2
 from tests.browser import ROOT
-from tests.test_app import button, numbers, page, query, texts
+from tests.test_app import numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
-from views import hosting, models, shell
+from views import hosting
 from views.comparison import texts as compared_texts
 from views.settings import PARAGRAPH, Settings, joined
 
@@ -176,173 +175,3 @@ def test_a_row_is_joined_to_its_text(given: str, target: str, whole: str) -> Non
 def test_the_paragraph_always_has_a_place() -> None:
     rows = tuple(f"row {n}" for n in range(8))
     assert compared_texts(Settings(inputs=rows, targets=None)) == (*rows[:7], PARAGRAPH)
-
-
-# --- the choice of a model, on the first page ---
-
-
-def test_the_picker_changes_every_number_and_the_link() -> None:
-    app = page()
-    app.selectbox(key="model").set_value("uniform").run()
-    assert numbers(app) == ["5.5452", "256.0", "5.5452"]
-    assert query(app)["model"] == ["uniform"]
-    assert app.text_input(key="input-0").value == "every effort moves you"  # 18 bytes and 17 do not pair up
-    assert app.toggle(key="shift").value
-    assert "V = 256" in "".join(caption.value for caption in app.caption)
-
-
-def test_the_start_token_changes_every_number() -> None:
-    app = page()
-    app.toggle(key="bos").set_value(True).run()
-    assert numbers(app)[0] != "10.7940"
-    assert query(app) == {"bos": ["1"]}
-    assert "Each row is read after the start token <|endoftext|>" in texts(app)
-    app.toggle(key="shift").set_value(True).run()
-    assert not app.exception
-    app.selectbox(key="model").set_value("bigram").run()
-    assert "knows no start token" in app.toggle(key="bos").help
-    app.selectbox(key="model").set_value("gpt2-untrained").run()
-    assert app.toggle(key="bos").value
-
-
-@pytest.fixture
-def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing has been fetched."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-
-
-@pytest.mark.usefixtures("empty_home")
-def test_a_model_that_is_not_here_is_offered_and_stood_in_for() -> None:
-    app = page(model="gpt2")
-    assert numbers(app)[0] == "10.7940"
-    assert "GPT-2 124M is not on this machine. It takes 548 MB on the disk." in texts(app)
-    assert "Shown meanwhile: GPT-2 124M, untrained." in texts(app)
-    assert app.selectbox(key="model").value == "gpt2-untrained"
-    assert button(app, "Fetch it")
-    button(app, "Not now").click().run()
-    assert "not on this machine" not in texts(app)
-    app.selectbox(key="model").set_value("gpt2-xl").run()
-    assert "GPT-2 1558M is not on this machine" in texts(app)
-    assert numbers(app)[0] == "10.7940"
-
-
-def test_what_is_not_here_is_offered_on_compare_too(empty_home: None) -> None:
-    app = compare(with_=["gpt2-medium", "gpt2-large"])
-    assert "GPT-2 355M is not on this machine." in texts(app)
-    assert len(app.metric) == 3
-    button(app, "Not now").click().run()
-    assert query(app)["with"] == ["gpt2-large"]
-    button(app, "Not now").click().run()
-    assert query(app)["with"] == [""]
-    assert "is not on this machine" not in texts(app)
-
-
-@pytest.mark.parametrize("comparing", ["models", "texts"])
-def test_a_model_that_is_not_here_is_chosen_on_compare(empty_home: None, comparing: str) -> None:
-    app = compare(**TOYS, compare=comparing)
-    app.selectbox(key="model").set_value("gpt2").run()
-    assert not app.exception
-    assert "GPT-2 124M is not on this machine." in texts(app)
-    app = compare(model="gpt2", with_="gpt2-untrained", compare=comparing)
-    assert not app.exception
-    assert len(app.metric) >= 3
-
-
-def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Streamlit hands on whatever string the browser sends."""
-    save_gpt2(tmp_path)
-    monkeypatch.setenv("GPTLOSS_MODELS", "bigram, uniform")
-    app = compare(model="uniform", with_="bigram")
-    app.session_state["others"] = [str(tmp_path), "bigram"]
-    app.run()
-    assert "others" not in app.session_state or app.session_state["settings"].others == ("bigram",)
-    app = compare(model="uniform", with_=str(tmp_path))
-    assert "There is no model called" in texts(app)
-    assert not app.exception
-
-
-@pytest.mark.parametrize("name", ["/nonexistent", "hf:..bad", "~nosuchuser/x", "/" + "x" * 5000])
-def test_a_link_that_compares_with_what_is_not_there(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(hosting, "any_model", lambda: True)
-    for link in ({"model": "uniform", "with_": name}, {"model": name, "with_": "bigram"}):
-        app = compare(**link)
-        assert not app.exception
-        assert app.metric
-
-
-@pytest.mark.parametrize("typed", ["SmolLM", "byte big", "BIGRAM", "Byte bigram"])
-def test_a_typed_title_is_understood(typed: str) -> None:
-    assert models._meant(typed) in ("smollm2-135m", "bigram")
-    assert models._meant("gpt2-x") == "gpt2-xl"
-    assert models._meant("nothing") == "nothing"
-
-
-def test_text_in_a_label_is_never_markdown() -> None:
-    assert shell.literal("**b** :red[x] … `c`") == r"\*\*b\*\* \:red\[x\] … \`c\`"
-
-
-HEADERS = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
-
-
-@pytest.mark.parametrize(
-    ("headers", "address", "own"),
-    [
-        (HEADERS, None, True),
-        (HEADERS, "127.0.0.1", True),
-        (HEADERS, "203.0.113.9", False),
-        (HEADERS | {"Host": "example.org"}, None, False),
-        (HEADERS | {"Origin": "https://example.org"}, None, False),
-        (HEADERS | {"X-Forwarded-For": "203.0.113.9"}, None, False),
-        ({}, None, False),
-    ],
-)
-def test_whose_machine_it_is(
-    headers: dict[str, str], address: str | None, own: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hosting.st, "context", SimpleNamespace(headers=headers, ip_address=address))
-    assert hosting.any_model() is own
-    monkeypatch.setenv("GPTLOSS_MODELS", "bigram")
-    assert not hosting.any_model()
-
-
-def test_an_operators_list_is_the_whole_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    save_gpt2(tmp_path)
-    monkeypatch.setenv("GPTLOSS_MODELS", "bigram, uniform")
-    for name in ("gpt2", str(tmp_path), "hf:owner/name", "../../etc"):
-        app = page(model=name)
-        assert "There is no model called" in texts(app)
-        assert "Models: gpt2-untrained, bigram, uniform." in texts(app)
-        assert numbers(app)[0] == "10.7940"
-    app = page()
-    assert "There is no model" not in texts(app)
-    assert list(app.selectbox(key="model").options) == [
-        "GPT-2 124M, untrained", "Byte bigram", "Uniform over bytes"]  # fmt: skip
-
-
-def test_a_folder_may_be_named_on_ones_own_machine_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    save_gpt2(tmp_path)
-    assert not hosting.any_model()  # nobody asked for this machine by name
-    assert "There is no model called" in texts(page(model=str(tmp_path)))
-    monkeypatch.setattr(hosting, "any_model", lambda: True)
-    app = page(model=str(tmp_path))
-    assert app.selectbox(key="model").value == str(tmp_path)
-    assert "V = 300" in "".join(caption.value for caption in app.caption)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "is no safetensors file"),
-        (lambda folder: (folder / "tokenizer.json").write_text("{"), "is no tokenizer or is damaged"),
-        (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
-    ],
-)
-def test_a_broken_checkpoint_is_said_and_the_page_goes_on(
-    spoil: Any, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    save_gpt2(tmp_path)
-    spoil(tmp_path)
-    monkeypatch.setattr(hosting, "any_model", lambda: True)
-    app = page(model=str(tmp_path))
-    assert numbers(app)[0] == "10.7940"
-    assert says in texts(app)

@@ -20,7 +20,7 @@ from gptloss.scoring import ScoredBatch
 from gptloss.tokens import text_of
 from views import shell
 from views.cache import reading
-from views.compared import Compared, choose, compared, place, row_shown, scored, spans
+from views.compared import Compared, choose, compared, place, scored, spans
 from views.comparison import asked
 from views.components.ladder_table import chosen, first_column, ladder_table
 from views.inside import cached_ladder_data
@@ -89,7 +89,7 @@ def tokens() -> None:
     if not runs:
         st.info("Nothing can be compared yet: write some text above.")
         return
-    _row_chooser(runs[0].batch, settings)
+    _row_chooser(runs[0])
     bars = st.container()
     if opening := shell.just_opened():  # nothing is to jump
         with bars:
@@ -103,11 +103,11 @@ def tokens() -> None:
             _token_bars(runs, settings)
 
 
-def _row_chooser(batch: ScoredBatch, settings: Settings) -> None:
-    if len(batch.rows) < 2:
+def _row_chooser(first: Compared) -> None:
+    if len(first.batch.rows) < 2:
         return
-    shell.give("row", row_shown(settings))
-    names = {row.number: _short(text_of([*row.inputs[:1], *row.targets])) for row in batch.rows}
+    shell.give("row", first.i)
+    names = {row.number: _short(text_of([*row.inputs[:1], *row.targets])) for row in first.batch.rows}
     st.segmented_control(
         "Show the tokens of",
         list(names),
@@ -123,7 +123,7 @@ def _short(text: str) -> str:
 
 
 def _token_bars(runs: Sequence[Compared], settings: Settings) -> None:
-    line = f" in line {row_shown(settings)}" if len(runs[0].batch.rows) > 1 else ""
+    line = f" in line {runs[0].i}" if len(runs[0].batch.rows) > 1 else ""
     drawn = [
         Run(
             f"{run.title}: {in_units(fmean(p.loss for p in run.row), settings.units):.4f} per token{line}",
@@ -147,8 +147,8 @@ def _choose_bar() -> None:
     """Callbacks look the runs up again: one that held them would keep their models in memory."""
     points = st.session_state.tokens.selection.points
     if points:
-        settings = shell.settings()
-        choose(compared(settings), points[0]["curve_number"], row_shown(settings), int(points[0]["customdata"][0]))
+        runs = compared(shell.settings())
+        choose(runs, points[0]["curve_number"], runs[0].i, int(points[0]["customdata"][0]))
 
 
 def _differences(runs: Sequence[Compared], settings: Settings) -> None:
@@ -181,7 +181,7 @@ def _expected(runs: Sequence[Compared], settings: Settings) -> None:
             if j is None:
                 st.text("has no token to predict in this place.")
                 continue
-            _expected_chart(n, run.asked, (row_shown(settings), j))
+            _expected_chart(n, run.asked, (run.i, j))
     for n in range(1, len(runs)):
         _divergence(runs, n, settings)
 
@@ -200,7 +200,7 @@ def _divergence(runs: Sequence[Compared], n: int, settings: Settings) -> None:
     one, other = runs[0], runs[n]
     if j is None or k is None or not _same_vocabulary(one.asked[0], other.asked[0]):
         return
-    i = row_shown(settings)
+    i = one.i
     p, q = (run.batch.logits_at(i, at)[None] for run, at in ((one, j), (other, k)))
     there, back = (in_units(kl_divergence(*pair).item(), settings.units) for pair in ((p, q), (q, p)))
     log, units = ("ln" if settings.units == "nats" else "log_2"), rf"\text{{{settings.units}}}"
@@ -223,7 +223,7 @@ def _same_vocabulary(one: str, other: str) -> bool:
 
 def _ladders(runs: Sequence[Compared], settings: Settings) -> None:
     for n, run in enumerate(runs):
-        k = run.batch.index(row_shown(settings), place(runs, n, settings) or 1)
+        k = run.batch.index(run.i, place(runs, n, settings) or 1)
         _title(run.title, f"ladder-{n}")
         ladder_table(
             cached_ladder_data(run.asked, first_column(k), settings.units),

@@ -14,9 +14,10 @@ from views.settings import Asked, Settings
 
 @dataclass(frozen=True)
 class Compared:
-    """One run: its number n, its title, what was asked, the scored rows, and the tokens of the row that is shown."""
+    """One run: its number n, its title, what was asked, the scored rows, and row i, which is shown."""
 
     n: int
+    i: int
     title: str
     asked: Asked
     batch: ScoredBatch
@@ -26,11 +27,11 @@ class Compared:
 def compared(settings: Settings) -> list[Compared]:
     """The runs that have the shown row; what is wrong with the others is said on their cards."""
     runs = []
-    i = row_shown(settings)
+    i = _row_shown(settings)
     for n, (title, question) in enumerate(asked(settings)):
         batch = scored(question)
         if batch and (row := pieces(batch, i)):
-            runs.append(Compared(n, title, question, batch, row))
+            runs.append(Compared(n, i, title, question, batch, row))
     return runs
 
 
@@ -42,7 +43,7 @@ def scored(question: Asked) -> ScoredBatch | None:
         return None
 
 
-def row_shown(settings: Settings) -> int:
+def _row_shown(settings: Settings) -> int:
     """The chosen row; the last one if none was chosen, or none of that number was scored."""
     batches = [scored(question) for _, question in asked(settings)]
     numbers = {row.number for batch in batches if batch for row in batch.rows}

@@ -80,9 +80,8 @@ def _models(settings: Settings) -> None:
 
 
 def _read_others() -> None:
-    """Whatever the browser sends, models that this visitor may choose."""
-    names = tuple(filter(hosting.allowed, st.session_state.others))[: MOST_MODELS - 1]
-    shell.change(others=names, spot=None)
+    """Whatever the browser sends: `models.settle` leaves out what this visitor may not name."""
+    shell.change(others=tuple(st.session_state.others[: MOST_MODELS - 1]), spot=None)
 
 
 def _text(settings: Settings) -> None:

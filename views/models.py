@@ -80,7 +80,7 @@ def _choose() -> None:
         choose(name)
     else:
         shell.change()
-        titles = ", ".join(title for title in map(option, hosting.models()))
+        titles = ", ".join(map(option, hosting.models()))
         free = ", a folder, or hf:owner/name" if hosting.any_model() else ""
         shell.notify(f"There is no model called {name[:60]!r} here. Models: {titles}{free}.")
 
@@ -150,10 +150,10 @@ def settle() -> None:
 
 
 def _take_what_was_fetched() -> None:
-    wanted = st.session_state.get("wanted", "")
     try:
-        if wanted and is_here(wanted):
-            choose(wanted)
+        for name in wanted():
+            if is_here(name):
+                choose(name)
     except GptlossError as error:
         st.session_state.wanted = ""
         shell.notify(str(error))
@@ -187,8 +187,7 @@ def offers(names: Iterable[str]) -> None:
 
 def wanted() -> list[str]:
     """The model that was chosen and is not here yet, if there is one."""
-    name = st.session_state.get("wanted", "")
-    return [name] if name else []
+    return [st.session_state.wanted] if st.session_state.wanted else []
 
 
 @st.fragment(run_every=TICK)
@@ -240,7 +239,7 @@ def _fetch(name: str) -> None:
 
 
 def _not_now(name: str) -> None:
-    if st.session_state.get("wanted") == name:
+    if name in wanted():
         st.session_state.wanted = ""
     else:
         shell.change(others=tuple(other for other in shell.settings().others if other != name))

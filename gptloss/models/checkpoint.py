@@ -16,7 +16,7 @@ HUB = "hf:"
 CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 # Without such a number the architecture has no limit; this is one that a page can show.
 NO_LIMIT = 2048
-# OpenAI's four sizes: layers, width, parameters, bytes on the disk.
+# OpenAI's four sizes: title, parameters, bytes on the disk.
 OPENAI = {
     "gpt2": ("GPT-2 124M", 124_439_808, 548_000_000),
     "gpt2-medium": ("GPT-2 355M", 354_823_168, 1_520_000_000),
@@ -77,9 +77,10 @@ def openai_entry(name: str) -> Entry:
 
 def _is_here(repo: str, name: str) -> bool:
     try:
-        return hub.folder(repo, name).is_dir()
+        hub.folder(repo, name)
     except NotHereError:
         return False
+    return True
 
 
 def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
@@ -124,7 +125,7 @@ def _context_length(architecture: str, config: dict[str, Any]) -> int:
 def _is_weight(tensor: str, config: dict[str, Any]) -> bool:
     """OpenAI's files also hold the causal masks, and a tied head may be stored twice."""
     tied = config.get("tie_word_embeddings", True) and tensor == "lm_head.weight"
-    return not tied and not tensor.endswith((".attn.bias", ".attn.masked_bias"))
+    return not tied and not tensor.endswith(weights.MASKS)
 
 
 def _tokenizer(folder: Path, architecture: str, v: int) -> Tokenizer:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
 from gptloss.errors import GptlossError
-from gptloss.tokens import Token, check_unicode
+from gptloss.tokens import Token, check_id, check_unicode
 
 BLANK = "▁"
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -60,8 +60,7 @@ class JsonTokenizer:
         return tuple(tokens)
 
     def token(self, id: int) -> Token:
-        if not 0 <= id < self.vocab_size:
-            raise GptlossError(f"There is no token {id}; ids run from 0 to {self.vocab_size - 1:,}.")
+        check_id(id, self.vocab_size)
         return self._tokens[id]
 
     def _normalised(self, text: str) -> bytes:

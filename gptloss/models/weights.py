@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-# What a GPT-2's file may hold besides: causal masks, and the head once more if it is tied to the embedding.
-UNUSED = (".attn.bias", ".attn.masked_bias", "lm_head.weight")
+# What a GPT-2's file may hold besides its weights.
+MASKS = (".attn.bias", ".attn.masked_bias")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -98,12 +98,11 @@ def _sizes(shape: list[int]) -> tuple[int, ...]:
 def read(folder: Path) -> dict[str, "Tensor"]:
     """All tensors of a checkpoint in float32; those stored so are mapped from the file, not copied.
 
-    Raises `GptlossError` as `headers` does.
+    Raises `GptlossError` for a file that is missing or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    headers(folder)
     tensors: dict[str, Tensor] = {}
     for file in files(folder):
         try:
@@ -126,7 +125,7 @@ def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, 
                 f" for {list(shape)}; the two files do not belong together."
             )
     for name in stored:
-        if name not in wanted and not name.endswith(UNUSED):
+        if name not in wanted and not name.endswith((*MASKS, "lm_head.weight")):  # a tied head may be stored twice
             raise GptlossError(
                 f"{stored[name].file} has a tensor {name} that config.json does not ask for; the two files do not"
                 " belong together."
