@@ -4,12 +4,11 @@ Position (i, j) predicts target (i, j): after reading the row's input tokens 1 t
 is asked for target token j. Both count from 1, as in the book's p_ij.
 """
 
-import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
-from typing import SupportsIndex, cast
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -17,34 +16,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss import measures
-from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
+from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 from gptloss.numbers import position_name
-from gptloss.tokens import Token, Tokenizer
-
-TextOrIds = str | Sequence[SupportsIndex]
+from gptloss.rows import Row, TextOrIds, as_rows, read_row
+from gptloss.states import Stretch, hidden_states
+from gptloss.tokens import Token
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
 # 201 kB each for GPT-2.
 LINES_KEPT = 8
-# Rows that run together are padded to the longest; 16 short rows fill the machine.
-ROWS_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the batch: as many target tokens as input tokens, and its number i, from 1.
-
-    `before` is read in front of the inputs and predicts nothing: a start token, or nothing. `starts` says that
-    the first input is the start token, which stands for no text.
-    """
-
-    number: int
-    inputs: tuple[Token, ...]
-    targets: tuple[Token, ...]
-    before: tuple[Token, ...] = ()
-    starts: bool = False
+# The likeliest tokens that are kept for every position: 80 bytes.
+TOP = 10
+# Called with the number of tokens scored so far, and of all.
+Scored = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,8 @@ class ScoredBatch:
     """The targets of all rows as one list of n, with what the model gave each. Logs are in nats.
 
     `hidden` is the model's final state at each position, [n, d]; the distribution at a position is made from
-    it on demand, because keeping all of them would take 201 kB a token.
+    it on demand, because keeping all of them would take 201 kB a token. Of each distribution the ten likeliest
+    tokens are kept, likeliest first.
     """
 
     model: LanguageModel
@@ -73,6 +60,8 @@ class ScoredBatch:
     ranks: Int[Tensor, " n"]
     entropies: Float[Tensor, " n"]
     argmax_ids: Int[Tensor, " n"]
+    top_ids: Int[Tensor, "n k"]
+    top_log_probas: Float[Tensor, "n k"]
 
     @cached_property
     def positions(self) -> tuple[tuple[int, int], ...]:
@@ -99,11 +88,18 @@ class ScoredBatch:
 
     def index(self, i: int, j: int) -> int:
         """Where p_ij stands in the flattened list, from 0. Raises `GptlossError` if there is no such position."""
-        try:
-            return self.positions.index((i, j))
-        except ValueError:
+        before, length = self._places.get(i, (0, 0))
+        if not 1 <= j <= length:
             lengths = ", ".join(str(len(row.targets)) for row in self.rows)
-            raise GptlossError(f"There is no {position_name(i, j)}: the rows have {lengths} targets.") from None
+            raise GptlossError(f"There is no {position_name(i, j)}: the rows have {lengths} targets.")
+        return before + j - 1
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[int, int]]:
+        """Row number -> how many targets stand before the row, and how many it has."""
+        lengths = [len(row.targets) for row in self.rows]
+        starts = accumulate(lengths, initial=0)
+        return {row.number: place for row, place in zip(self.rows, zip(starts, lengths, strict=False), strict=True)}
 
     @property
     def target_probas(self) -> Float[Tensor, " n"]:
@@ -190,84 +186,79 @@ def score(
     targets: TextOrIds | Sequence[TextOrIds] | None = None,
     *,
     bos: bool = False,
+    stride: int | None = None,
 ) -> ScoredBatch:
     """Score rows of text or of token ids: the loss of every target token.
 
     `inputs` is one row or several, each a text or a list of ids. `targets` has a row for each, of the same
     number of tokens; left out, the targets are the inputs shifted by one, so that a row of t tokens has
     t - 1 positions. Rows may differ in length. `bos=True` puts the model's start token in front of every row;
-    without targets that lets the first token be predicted too, so a row of t tokens has t positions. Raises
-    `GptlossError` for a row that is empty, too long or unequal to its target, and for a start token that the
-    model does not have, with the way out.
+    without targets that lets the first token be predicted too, so a row of t tokens has t positions. With a
+    `stride`, a row longer than the context is read in windows of the context that move on by so many tokens: each
+    target is scored once, with at least context - stride tokens before it. Raises `GptlossError` for a row that is
+    empty, too long or unequal to its target, for a start token that the model does not have, and for a stride that
+    is not 1 to the context, with the way out.
 
     Source: chapter 5.1 of *Build a Large Language Model (From Scratch)*, S. Raschka, 2024.
     """
-    input_rows = _as_rows(inputs)
-    target_rows = [None] * len(input_rows) if targets is None else _as_rows(targets)
+    input_rows = as_rows(inputs)
+    target_rows = [None] * len(input_rows) if targets is None else as_rows(targets)
     if len(input_rows) != len(target_rows):
         raise GptlossError(
             f"There are {len(input_rows)} inputs and {len(target_rows)} targets; give one target for each input."
         )
     pairs = zip(input_rows, target_rows, strict=True)
-    return score_rows(model, [read_row(model, i, given, target, bos) for i, (given, target) in enumerate(pairs, 1)])
+    rows = [
+        read_row(model, i, given, target, bos, slide=stride is not None) for i, (given, target) in enumerate(pairs, 1)
+    ]
+    return score_rows(model, rows, stride)
 
 
-def read_row(model: LanguageModel, number: int, given: TextOrIds, target: TextOrIds | None, bos: bool = False) -> Row:
-    """Turn one input and its target into tokens; `target=None` shifts the input by one, after the start token.
+def score_rows(
+    model: LanguageModel, rows: Sequence[Row], stride: int | None = None, report: Scored = lambda done, total: None
+) -> ScoredBatch:
+    """Score rows that `read_row` made; `report` hears how many tokens are done, after each forward pass.
 
-    Raises `UnequalLengthsError`, `TooLongError` or plain `GptlossError` with the row's number and the way out.
+    Raises `GptlossError` if there is no row, and for a stride that is not 1 to the context.
     """
-    tokenizer = model.tokenizer
-    before = (start_token(model),) if bos else ()
-    inputs = _tokens(tokenizer, given, f"Row {number}'s input")
-    if target is None:
-        if len(inputs) == 1 and not bos:
-            raise GptlossError(
-                f"Row {number} is one token, {inputs[0].label!r}, so there is no next token to predict;"
-                " write at least two."
-            )
-        sequence, before = before + inputs, ()
-        inputs, targets = sequence[:-1], sequence[1:]
-    else:
-        targets = _tokens(tokenizer, target, f"Row {number}'s target")
-    limit = model.info.context_length - len(before)
-    if len(inputs) > limit:
-        raise TooLongError(
-            f"Row {number}'s input has {len(inputs):,} tokens and {model.info.name} reads at most {limit:,} at once.",
-            limit,
-        )
-    if len(inputs) != len(targets):
-        raise UnequalLengthsError(
-            f"Row {number} has {_count(inputs)} in its input and {_count(targets)} in its target;"
-            " each input token needs one target token."
-        )
-    return Row(number, inputs, targets, before, starts=bos and target is None)
-
-
-def start_token(model: LanguageModel) -> Token:
-    """The token that a text may start with. Raises `GptlossError` if the model knows none."""
-    if model.info.bos_id is None:
-        raise GptlossError(f"{model.info.name} has no start token; score without one.")
-    return model.tokenizer.token(model.info.bos_id)
-
-
-def score_rows(model: LanguageModel, rows: Sequence[Row]) -> ScoredBatch:
-    """Score rows that `read_row` made. Raises `GptlossError` if there is none."""
     if not rows:
         raise GptlossError("There is no row to score; give at least one input.")
-    hidden = _hidden(model, rows)
-    ids = _ids(token for row in rows for token in row.targets)
-    parts = [_measure(logits, ids[start : start + CHUNK]) for start, logits in _logits(model, hidden)]
-    return ScoredBatch(model, tuple(rows), hidden, *(torch.cat(column) for column in zip(*parts, strict=True)))
+    limit = model.info.context_length
+    if stride is not None and not 1 <= stride <= limit:
+        raise GptlossError(f"A stride of {stride:,} leaves out tokens or stands still; use 1 to {limit:,}.")
+    parts: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
+    done, total = 0, sum(len(row.targets) for row in rows)
+    for stretches in hidden_states(model, rows, stride):
+        for stretch, columns in zip(stretches, _scored(model, rows, stretches), strict=True):
+            parts[stretch.row].append(columns)
+            done += len(stretch.hidden)
+        report(done, total)
+    in_order = [part for i in range(len(rows)) for part in parts[i]]
+    return ScoredBatch(model, tuple(rows), *(torch.cat(column) for column in zip(*in_order, strict=True)))
+
+
+def _scored(model: LanguageModel, rows: Sequence[Row], stretches: Sequence[Stretch]) -> list[tuple[Tensor, ...]]:
+    """The columns of a batch for each stretch; they go through the head together."""
+    lengths = [len(stretch.hidden) for stretch in stretches]
+    hidden = torch.cat([stretch.hidden for stretch in stretches])
+    ids = _ids(token for s in stretches for token in rows[s.row].targets[s.start : s.start + len(s.hidden)])
+    measured = [_measure(logits, ids[start : start + CHUNK]) for start, logits in _logits(model, hidden)]
+    columns = [hidden, *(torch.cat(column) for column in zip(*measured, strict=True))]
+    return list(zip(*(torch.split(column, lengths) for column in columns), strict=True))
 
 
 def _measure(logits: Float[Tensor, "n v"], ids: Int[Tensor, " n"]) -> tuple[Tensor, ...]:
+    normalisers, entropies = measures.normalisers(logits)
+    chosen = measures.target_logits(logits, ids)
+    values, best = measures.likeliest(logits, TOP)
     return (
-        measures.target_logits(logits, ids),
-        measures.target_log_probas(logits, ids),
+        chosen,
+        chosen - normalisers,
         measures.target_ranks(logits, ids),
-        measures.entropies(logits),
+        entropies,
         logits.argmax(-1),
+        best,
+        values - normalisers[:, None],
     )
 
 
@@ -276,64 +267,5 @@ def _logits(model: LanguageModel, hidden: Float[Tensor, "n d"]) -> Iterator[tupl
         yield start, model.head(hidden[start : start + CHUNK])
 
 
-def _hidden(model: LanguageModel, rows: Sequence[Row]) -> Float[Tensor, "n d"]:
-    """Final states of all rows, one after the other; rows of like length run together."""
-
-    def size(i: int) -> int:
-        return len(rows[i].before + rows[i].inputs).bit_length()
-
-    states: dict[int, Tensor] = {}
-    for _, group in groupby(sorted(range(len(rows)), key=size), key=size):
-        members = list(group)
-        for start in range(0, len(members), ROWS_AT_ONCE):
-            together = members[start : start + ROWS_AT_ONCE]
-            states |= zip(together, _run(model, [rows[i] for i in together]), strict=True)
-    return torch.cat([states[i] for i in range(len(rows))])
-
-
-def _run(model: LanguageModel, rows: Sequence[Row]) -> list[Float[Tensor, "t d"]]:
-    """One forward pass. Padding on the right changes nothing before it: the model is causal."""
-    padded = torch.nn.utils.rnn.pad_sequence([_ids(row.before + row.inputs) for row in rows], batch_first=True)
-    return [
-        state[len(row.before) : len(row.before) + len(row.inputs)]
-        for row, state in zip(rows, model.hidden(padded), strict=True)
-    ]
-
-
 def _ids(tokens: Iterable[Token]) -> Int[Tensor, " n"]:
     return torch.tensor([token.id for token in tokens])
-
-
-def _as_rows(rows: TextOrIds | Sequence[TextOrIds]) -> list[TextOrIds]:
-    """One row or several, as several."""
-    single = isinstance(rows, str) or (len(rows) > 0 and _is_id(rows[0]))
-    return [cast(TextOrIds, rows)] if single else list(cast(Sequence[TextOrIds], rows))
-
-
-def _is_id(value: object) -> bool:
-    """Whether this is a whole number, of Python's, numpy's or torch's."""
-    try:
-        operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return True
-
-
-def _tokens(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, ...]:
-    try:
-        tokens = (
-            tokenizer.encode(row)
-            if isinstance(row, str)
-            else tuple(tokenizer.token(operator.index(id)) for id in row)
-        )
-    except TypeError as error:
-        raise GptlossError(f"{what} is neither a text nor whole numbers: {error}.") from error
-    except GptlossError as error:
-        raise GptlossError(f"{what}: {error}") from error
-    if not tokens:
-        raise GptlossError(f"{what} is empty; type some text or remove the row.")
-    return tokens
-
-
-def _count(tokens: Sequence[Token]) -> str:
-    return f"{len(tokens):,} token{'' if len(tokens) == 1 else 's'}"

@@ -8,7 +8,14 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["gptloss.measures", "gptloss.scoring", "gptloss.models.gpt2", "gptloss.models.llama", "gptloss.models.toy"],
+    [
+        "gptloss.measures",
+        "gptloss.scoring",
+        "gptloss.states",
+        "gptloss.models.gpt2",
+        "gptloss.models.llama",
+        "gptloss.models.toy",
+    ],
     "beartype.beartype",
 )
 

@@ -11,6 +11,7 @@ import pytest
 from gptloss import GptlossError
 from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
+from gptloss.scoring import Scored
 from views import cache
 
 SMALL = GPTConfig(context_length=16, emb_dim=8, n_heads=1, n_layers=1)
@@ -103,3 +104,38 @@ def test_what_fails_is_tried_again() -> None:
         shelf.get("one", fail)
     assert shelf.get("one", lambda: 1) == 1
     assert shelf.get("one", lambda: 2) == 1
+
+
+def long_read(text: str, report: Scored = lambda *_: None) -> cache.Reading:
+    return cache.long_reading(("one", (text,), None, False), report)
+
+
+def test_what_fits_is_read_once_for_all_pages(loads: list[str]) -> None:
+    assert long_read("every effort moves you") is read("one")
+
+
+def test_a_long_text_is_read_by_windows_once_with_progress(loads: list[str]) -> None:
+    said: list[tuple[int, int]] = []
+    first = long_read("tea " * 30, lambda *done: said.append(done))
+    assert first.batch is not None
+    assert (len(first.batch), first.errors) == (30, {})
+    assert said == [(16, 30), (24, 30), (30, 30)]
+    assert long_read("tea " * 30, lambda *done: said.append(done)) is first
+    assert len(said) == 3
+
+
+def test_a_stopped_scoring_leaves_nothing_and_can_be_started_again(loads: list[str]) -> None:
+    def stop(*_: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        long_read("tea " * 30, stop)
+    assert long_read("tea " * 30).batch is not None
+
+
+def test_more_tokens_than_a_page_shows_are_said(loads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_TOKENS", 20)
+    reading = long_read("tea " * 30)
+    assert reading.batch is None
+    assert str(reading.errors[1]) == "Row 1 has 30 tokens and a page shows at most 20."
+    assert reading.errors[1].limit == 20  # type: ignore[attr-defined]

@@ -63,3 +63,20 @@ def test_bits() -> None:
 def test_perplexity_past_float64_is_an_error_not_infinity() -> None:
     with pytest.raises(GptlossError, match=r"e\^800\.0 is larger"):
         measures.perplexity(800.0)
+
+
+@given(SEEDS, st.sampled_from([1, 3, 10]), st.sampled_from([2, 9, 300, 2560, 2561, 5000]), st.booleans())
+def test_likeliest_is_topk(seed: int, k: int, v: int, coarse: bool) -> None:
+    logits, _ = case(seed, v=v)
+    logits = logits.round() if coarse else logits  # many ties
+    values, ids = measures.likeliest(logits, k)
+    assert torch.equal(values, logits.topk(min(k, v)).values)
+    assert torch.equal(logits.gather(-1, ids), values)
+    assert all(len(set(row)) == len(row) for row in ids.tolist())
+
+
+@given(SEEDS, st.floats(0.01, 50))
+def test_normalisers_against_float64(seed: int, scale: float) -> None:
+    logits, _ = case(seed, scale=scale, n=9)
+    sums, _ = measures.normalisers(logits)
+    torch.testing.assert_close(sums.double(), logits.double().logsumexp(-1), atol=1e-6 * max(1, scale), rtol=1e-6)

@@ -1,15 +1,18 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from views.settings import LINK_LIMIT, Settings, from_query
+from views.links import PLAIN, Plain, from_query, to_query
+from views.settings import LINK_LIMIT, Settings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 ROWS = st.lists(TEXT, min_size=1, max_size=8).map(tuple)
 
 
 def through_a_link(settings: Settings) -> tuple[Settings, list[str]]:
-    query = {k: [v] if isinstance(v, str) else v for k, v in settings.to_query().items()}
+    query = {k: [v] if isinstance(v, str) else v for k, v in to_query(settings).items()}
     return from_query(query)
 
 
@@ -23,8 +26,43 @@ def test_a_link_is_the_state(
     assert through_a_link(settings) == (settings, [])
 
 
+NOT_THE_FIRST = {
+    "units": "bits", "step": 3, "bos": True, "comparing": "texts", "shown": 20, "view": "logits", "token": 464,
+    "colour": "rank", "figures": True, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "seed": 7, "made": 12,
+    "source": "book", "draws": 100,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plain", PLAIN, ids=lambda plain: plain.field)
+def test_each_plain_field_is_in_the_link_and_a_bad_one_is_said(plain: Plain) -> None:
+    settings = replace(Settings(), **{plain.field: NOT_THE_FIRST[plain.field]})
+    assert list(to_query(settings)) == [plain.name]
+    assert through_a_link(settings) == (settings, [])
+    for bad in ("", "-1", "nan", "1e1", "x" * 99):
+        fallen_back, (notice,) = from_query({plain.name: [bad], "at": ["12"]})
+        assert fallen_back == replace(Settings(), at=(1, 2))
+        assert notice.startswith(f"The link asks for {plain.name} ")
+        assert f"use {plain.allowed}" in notice
+
+
+def test_numbers_out_of_range_are_said() -> None:
+    for name, value in (("temperature", "5.1"), ("top_p", "0"), ("show", "51"), ("made", "101"), ("draws", "11")):
+        settings, notices = from_query({name: [value]})
+        assert settings == Settings()
+        assert len(notices) == 1
+
+
+def test_pins_are_positions_or_tokens() -> None:
+    settings = Settings(pins=((1, 2), 464))
+    assert to_query(settings) == {"pin": ["12", "t464"]}
+    assert through_a_link(settings) == (settings, [])
+    settings, notices = from_query({"pin": ["12", "t1", "nonsense", "13", "t2", "12"]})
+    assert settings.pins == ((1, 2), 1, (1, 3))
+    assert ["'nonsense'" in notices[0], "4 positions or tokens" in notices[1]] == [True, True]
+
+
 def test_the_first_link_is_empty() -> None:
-    assert Settings().to_query() == {}
+    assert to_query(Settings()) == {}
     assert from_query({}) == (Settings(), [])
 
 
@@ -37,7 +75,7 @@ def test_the_first_link_is_empty() -> None:
         ({"at": ["1"]}, "at", "position '1'"),
         ({"at": ["1२"]}, "at", "write 12 for p12"),
         ({"at": ["-1"]}, "at", "position '-1'"),
-        ({"step": ["8"]}, "step", "steps run from 1 to 7"),
+        ({"step": ["8"]}, "step", "step '8'; use 0 to 7. Shown: 0."),
         ({"model": ["<script>" * 20]}, "model", "<script><scri"),
     ],
 )
@@ -79,4 +117,4 @@ def test_long_text_stays_out_of_the_link() -> None:
     for text in ("a" * LINK_LIMIT, "💙" * (LINK_LIMIT // 12 + 1)):
         settings = Settings(inputs=(text,), targets=None)
         assert not settings.text_fits_link
-        assert settings.to_query() == {}
+        assert to_query(settings) == {}

@@ -8,9 +8,11 @@ from typing import Generic, TypeVar
 
 import torch
 
-from gptloss.errors import GptlossError
+from gptloss.errors import GptlossError, TooLongError
 from gptloss.models import LanguageModel, ModelInfo, find, load_model
-from gptloss.scoring import Row, ScoredBatch, read_row, score_rows
+from gptloss.rows import Row, read_row
+from gptloss.scoring import Scored, ScoredBatch, score_rows
+from views.settings import Asked
 
 # Many visitors are served faster by one thread each than by all threads in turn.
 torch.set_num_threads(1)
@@ -19,6 +21,8 @@ torch.set_num_threads(1)
 LARGE = 1_000_000_000
 MOST_LARGE, MOST_SMALL, MOST_TOYS = 2, 4, 8
 MOST_READINGS = 32  # a model; 6 MB each at most: 8 rows of a full context
+# Of a text that is read by windows: 33 MB under GPT-2.
+MOST_TOKENS, MOST_LONG = 10_000, 4
 
 T = TypeVar("T")
 
@@ -65,6 +69,7 @@ class Held:
 
     model: LanguageModel
     readings: Shelf[Reading] = field(default_factory=lambda: Shelf(MOST_READINGS))
+    long: Shelf[Reading] = field(default_factory=lambda: Shelf(MOST_LONG))
 
 
 _large, _small, _toys = Shelf[Held](MOST_LARGE), Shelf[Held](MOST_SMALL), Shelf[Held](MOST_TOYS)
@@ -75,9 +80,34 @@ def reading(model_name: str, inputs: tuple[str, ...], targets: tuple[str, ...] |
 
     `bos` counts only for a model that has a start token. Raises `GptlossError` if the model cannot be loaded.
     """
-    held = _shelf(find(model_name).info).get(model_name, lambda: Held(load_model(model_name)))
+    held = _held(model_name)
     bos = bos and held.model.info.bos_id is not None
     return held.readings.get((inputs, targets, bos), lambda: _read(held.model, inputs, targets, bos))
+
+
+def long_reading(asked: Asked, report: Scored = lambda done, total: None) -> Reading:
+    """The same, but rows longer than the model's context are read too, by windows that move on by half of it.
+
+    `report` hears how many tokens are done, if this call is the one that scores them; what it raises stops the
+    scoring, and nothing is kept.
+    """
+    model_name, inputs, targets, bos = asked
+    short = reading(*asked)
+    if not any(isinstance(error, TooLongError) for error in short.errors.values()):
+        return short
+    held = _held(model_name)
+    bos = bos and held.model.info.bos_id is not None
+    stride = stride_of(held.model.info)
+    return held.long.get((inputs, targets, bos), lambda: _read(held.model, inputs, targets, bos, stride, report))
+
+
+def stride_of(info: ModelInfo) -> int:
+    """How far windows move on in a text longer than the context: by half of it, so that half stands before."""
+    return max(1, info.context_length // 2)
+
+
+def _held(name: str) -> Held:
+    return _shelf(find(name).info).get(name, lambda: Held(load_model(name)))
 
 
 def _shelf(info: ModelInfo) -> Shelf[Held]:
@@ -86,13 +116,29 @@ def _shelf(info: ModelInfo) -> Shelf[Held]:
     return _small if info.size else _toys
 
 
-def _read(model: LanguageModel, inputs: tuple[str, ...], targets: tuple[str, ...] | None, bos: bool) -> Reading:
+def _read(
+    model: LanguageModel,
+    inputs: tuple[str, ...],
+    targets: tuple[str, ...] | None,
+    bos: bool,
+    stride: int | None = None,
+    report: Scored = lambda done, total: None,
+) -> Reading:
     rows: list[Row] = []
     errors: dict[int, GptlossError] = {}
     for number, given in enumerate(inputs, 1):
         target = None if targets is None else targets[number - 1]
         try:
-            rows.append(read_row(model, number, given, target, bos))
+            row = read_row(model, number, given, target, bos, slide=stride is not None)
+            _check_length(row)
+            rows.append(row)
         except GptlossError as error:
             errors[number] = error.with_traceback(None)
-    return Reading(score_rows(model, rows) if rows else None, errors)
+    return Reading(score_rows(model, rows, stride, report) if rows else None, errors)
+
+
+def _check_length(row: Row) -> None:
+    if len(row.inputs) > MOST_TOKENS:
+        raise TooLongError(
+            f"Row {row.number} has {len(row.inputs):,} tokens and a page shows at most {MOST_TOKENS:,}.", MOST_TOKENS
+        )

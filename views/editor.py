@@ -237,15 +237,15 @@ def _keep_first(shown: Rows, i: int, limit: int) -> None:
     _read(shown)
     current = shell.settings()
     inputs = list(current.inputs)
-    inputs[i] = _start_of(inputs[i], limit + (current.targets is None))
+    inputs[i] = start_of(inputs[i], limit + (current.targets is None))
     if current.targets is None:
         shell.change(inputs=tuple(inputs))
         return
     targets = list(current.targets)
-    targets[i] = _start_of(targets[i], limit)
+    targets[i] = start_of(targets[i], limit)
     shell.change(inputs=tuple(inputs), targets=tuple(targets))
 
 
-def _start_of(text: str, tokens: int) -> str:
+def start_of(text: str, tokens: int) -> str:
     """The first tokens of a text, without the half of a character that the cut may leave."""
     return b"".join(token.raw for token in _encode(text)[:tokens]).decode("utf-8", "ignore")

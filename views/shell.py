@@ -15,7 +15,8 @@ import streamlit as st
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL
 from views import hosting
-from views.settings import Settings, from_query
+from views.links import from_query, to_query
+from views.settings import Settings
 
 STYLE = Path(__file__).parent / "style.css"
 SIDEBAR_WIDTH = 244
@@ -118,7 +119,7 @@ def literal(text: str) -> str:
 
 def write_link() -> None:
     """Bring the address bar up to date: `begin` does, and a fragment must, because it runs without the page."""
-    query = settings().to_query()
+    query = to_query(settings())
     if _query() != _as_lists(query):
         st.query_params.from_dict(query)
     st.session_state.link = _as_lists(query)

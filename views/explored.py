@@ -1,0 +1,118 @@
+"""What the three pages under Explore share: the visitor's own text, scored, however long."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from gptloss.errors import GptlossError, TooLongError
+from gptloss.models import find
+from gptloss.numbers import position_name
+from gptloss.scoring import ScoredBatch
+from views import shell
+from views.cache import long_reading, stride_of
+from views.editor import start_of
+from views.settings import Asked, Settings, joined
+
+# A text of this many tokens is scored before a bar would be read.
+QUICK = 300
+
+
+def own_text(settings: Settings, height: int = 80) -> None:
+    """The text box of these pages. Typing there makes one text of the rows, each token the target of those before."""
+    several = len(settings.inputs) > 1
+    shell.give("own-text", "\n".join(texts(settings)))
+    st.text_area(
+        "Text: each line is read on its own; change it, and it is read as one" if several else "Text",
+        key="own-text",
+        height=height,
+        on_change=_read_own,
+    )
+
+
+def texts(settings: Settings) -> tuple[str, ...]:
+    """The rows as texts: an input and what its target adds."""
+    if settings.targets is None:
+        return settings.inputs
+    return tuple(map(joined, settings.inputs, settings.targets))
+
+
+def take(text: str) -> None:
+    """Let `text` be what all pages read. Call it from a callback."""
+    shell.change(inputs=(text,), targets=None, at=(1, 1), made=0, pins=())
+
+
+def _read_own() -> None:
+    take(st.session_state["own-text"])
+
+
+def explored(settings: Settings) -> ScoredBatch | None:
+    """The rows scored, with a bar if that takes long; a sentence for each row that cannot be; `at` put right.
+
+    A row longer than the context is read by windows. None if no row can be scored.
+    """
+    place = st.empty()
+    try:
+        found = long_reading(settings.asked, lambda done, total: _report(place, done, total))
+    except GptlossError as error:
+        shell.unusable(error)
+    place.empty()
+    for number, reason in found.errors.items():
+        _row_error(number, reason)
+    batch = found.batch
+    if batch and settings.at not in batch.positions:
+        i, j = batch.positions[0]
+        wanted, first = position_name(*settings.at), position_name(i, j)
+        shell.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
+    if batch:
+        _windows(batch, settings)
+    return batch
+
+
+def scored(settings: Settings) -> ScoredBatch | None:
+    """The same, from the cache, for fragments and callbacks: draws nothing."""
+    return long_reading(settings.asked).batch
+
+
+def batch_of(asked: Asked) -> ScoredBatch:
+    """What was scored of it, for a chart that is drawn from it."""
+    batch = long_reading(asked).batch
+    assert batch is not None, "only what was scored is drawn"
+    return batch
+
+
+def _report(place: DeltaGenerator, done: int, total: int) -> None:
+    """Each drawing of the bar also lets the visitor's next click stop the scoring."""
+    if total > QUICK:
+        place.progress(done / total, f"{done:,} of {total:,} tokens scored")
+
+
+def _windows(batch: ScoredBatch, settings: Settings) -> None:
+    """Say that a text was too long to be read at once, and how it was read."""
+    info = find(settings.model).info
+    longest = max(len(row.before) + len(row.inputs) for row in batch.rows)
+    if longest > info.context_length:
+        stride = stride_of(info)
+        st.caption(
+            f"{longest:,} tokens are more than the context of {info.context_length:,}: read by windows of"
+            f" {info.context_length:,} that move on by {stride:,}, each token scored once with at least"
+            f" {info.context_length - stride:,} before it."
+        )
+
+
+def _row_error(number: int, error: GptlossError) -> None:
+    with st.container(border=True, key=f"error-{number}", gap="xsmall"):
+        st.badge(f"Row {number} is left out", icon=":material/error:", color="red")
+        st.text(str(error))
+        if isinstance(error, TooLongError):
+            st.button(
+                f"Keep the first {error.limit:,} tokens",
+                key=f"keep-{number}",
+                on_click=_keep_first,
+                args=(number - 1, error.limit),
+            )
+
+
+def _keep_first(i: int, limit: int) -> None:
+    current = shell.settings()
+    inputs = list(texts(current))
+    inputs[i] = start_of(inputs[i], limit)
+    shell.change(inputs=tuple(inputs), targets=None)
