@@ -116,11 +116,11 @@ def test_what_fits_is_read_once_for_all_pages(loads: list[str]) -> None:
 
 def test_a_long_text_is_read_by_windows_once_with_progress(loads: list[str]) -> None:
     said: list[tuple[int, int]] = []
-    first = long_read("tea " * 30, lambda *done: said.append(done))
+    first = long_read(" tea" * 31, lambda *done: said.append(done))
     assert first.batch is not None
     assert (len(first.batch), first.errors) == (30, {})
     assert said == [(16, 30), (24, 30), (30, 30)]
-    assert long_read("tea " * 30, lambda *done: said.append(done)) is first
+    assert long_read(" tea" * 31, lambda *done: said.append(done)) is first
     assert len(said) == 3
 
 
@@ -129,13 +129,13 @@ def test_a_stopped_scoring_leaves_nothing_and_can_be_started_again(loads: list[s
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        long_read("tea " * 30, stop)
-    assert long_read("tea " * 30).batch is not None
+        long_read(" tea" * 31, stop)
+    assert long_read(" tea" * 31).batch is not None
 
 
 def test_more_tokens_than_a_page_shows_are_said(loads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST_TOKENS", 20)
-    reading = long_read("tea " * 30)
+    reading = long_read(" tea" * 31)
     assert reading.batch is None
-    assert str(reading.errors[1]) == "Row 1 has 30 tokens and a page shows at most 20."
+    assert str(reading.errors[1]) == "Row 1 has 30 tokens to score and a page shows at most 20."
     assert reading.errors[1].limit == 20  # type: ignore[attr-defined]

@@ -138,7 +138,8 @@ def _read(
 
 
 def _check_length(row: Row) -> None:
-    if len(row.inputs) > MOST_TOKENS:
+    if len(row.targets) > MOST_TOKENS:
         raise TooLongError(
-            f"Row {row.number} has {len(row.inputs):,} tokens and a page shows at most {MOST_TOKENS:,}.", MOST_TOKENS
+            f"Row {row.number} has {len(row.targets):,} tokens to score and a page shows at most {MOST_TOKENS:,}.",
+            MOST_TOKENS,
         )
