@@ -46,7 +46,7 @@ def normalisers(logits: Float[Tensor, "n v"]) -> tuple[Float[Tensor, " n"], Floa
     With e = exp(z - max z), logsumexp is max z + ln sum e and the entropy ln sum e - sum e (z - max z) / sum e.
     A few rows at a time stay in the processor's cache, which makes this twice as fast.
     """
-    parts = [_normalisers(rows) for rows in logits.split(ROWS)]
+    parts = [_normalisers(rows) for rows in torch.split(logits, ROWS)]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 

@@ -20,7 +20,7 @@ from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 from gptloss.numbers import position_name
 from gptloss.rows import Row, TextOrIds, as_rows, read_row
-from gptloss.states import Stretch, hidden_states
+from gptloss.states import States, hidden_states
 from gptloss.tokens import Token
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
@@ -228,20 +228,20 @@ def score_rows(
         raise GptlossError(f"A stride of {stride:,} leaves out tokens or stands still; use 1 to {limit:,}.")
     parts: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
     done, total = 0, sum(len(row.targets) for row in rows)
-    for stretches in hidden_states(model, rows, stride):
-        for stretch, columns in zip(stretches, _scored(model, rows, stretches), strict=True):
-            parts[stretch.row].append(columns)
-            done += len(stretch.hidden)
+    for run in hidden_states(model, rows, stride):
+        for states, columns in zip(run, _scored(model, rows, run), strict=True):
+            parts[states.row].append(columns)
+            done += len(states.hidden)
         report(done, total)
     in_order = [part for i in range(len(rows)) for part in parts[i]]
     return ScoredBatch(model, tuple(rows), *(torch.cat(column) for column in zip(*in_order, strict=True)))
 
 
-def _scored(model: LanguageModel, rows: Sequence[Row], stretches: Sequence[Stretch]) -> list[tuple[Tensor, ...]]:
-    """The columns of a batch for each stretch; they go through the head together."""
-    lengths = [len(stretch.hidden) for stretch in stretches]
-    hidden = torch.cat([stretch.hidden for stretch in stretches])
-    ids = _ids(token for s in stretches for token in rows[s.row].targets[s.start : s.start + len(s.hidden)])
+def _scored(model: LanguageModel, rows: Sequence[Row], run: Sequence[States]) -> list[tuple[Tensor, ...]]:
+    """The columns of a batch for each of `run`; they go through the head together."""
+    lengths = [len(states.hidden) for states in run]
+    hidden = torch.cat([states.hidden for states in run])
+    ids = _ids(token for s in run for token in rows[s.row].targets[s.start : s.start + len(s.hidden)])
     measured = [_measure(logits, ids[start : start + CHUNK]) for start, logits in _logits(model, hidden)]
     columns = [hidden, *(torch.cat(column) for column in zip(*measured, strict=True))]
     return list(zip(*(torch.split(column, lengths) for column in columns), strict=True))

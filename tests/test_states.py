@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptloss import GptlossError, ScoredBatch, score
+from gptloss import GptlossError, ScoredBatch, score, states
 from gptloss.models import LanguageModel
 from gptloss.models.gpt2 import GPT2
 from gptloss.rows import read_row
@@ -124,3 +124,24 @@ def with_start(model: LanguageModel) -> LanguageModel:
 def ids() -> list[int]:
     """40 tokens, two and a half contexts of `tiny`."""
     return [(7919 * n) % 50_000 for n in range(40)]
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_a_row_read_in_pieces_has_the_states_of_one_pass(
+    tiny: LanguageModel, ids: list[int], bos: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [ids[:17], ids[5:9], ids[20:36]] if not bos else [ids[:16], ids[5:9], ids[20:35]]
+    said: list[int] = []
+    for targets in (None, rows):
+        inputs = rows if targets is None else [row[:15] for row in rows]
+        targets = targets and [row[:15] for row in targets]
+        whole = score(with_start(tiny), inputs, targets, bos=bos)
+        monkeypatch.setattr(states, "PIECE", 6)
+        read = [
+            read_row(with_start(tiny), n, given, targets and targets[n - 1], bos) for n, given in enumerate(inputs, 1)
+        ]
+        pieces = score_rows(with_start(tiny), read, report=lambda done, _: said.append(done))
+        monkeypatch.undo()
+        torch.testing.assert_close(pieces.hidden, whole.hidden, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(pieces.log_probas, whole.log_probas, atol=1e-5, rtol=1e-5)
+    assert len(said) > 2 * len(rows)

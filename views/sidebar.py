@@ -6,7 +6,12 @@ from views import models, shell
 
 MENU = {
     "Learn": {"app.py": "Loss, step by step"},
-    "Explore": {"pages/compare.py": "Compare"},
+    "Explore": {
+        "pages/token_probabilities.py": "Token probabilities",
+        "pages/surprise.py": "Surprise in a text",
+        "pages/temperature.py": "Temperature and sampling",
+        "pages/compare.py": "Compare",
+    },
 }
 
 
