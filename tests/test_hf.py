@@ -14,8 +14,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from gptloss import GptlossError, score
+from gptloss.errors import TooLongError
 from gptloss.models import LanguageModel, ModelInfo, hf
 from gptloss.models.json_tokens import JsonTokenizer
+from gptloss.models.reader import Cached, Recomputed
 from tests.test_json_tokens import byte_level, saved
 
 V, CONTEXT = 304, 48
@@ -102,6 +104,48 @@ def test_contract(folder: Path) -> None:
     assert torch.equal(model.hidden(ids), hidden)
     assert model.hidden(torch.zeros(1, CONTEXT, dtype=torch.long)).shape[1] == CONTEXT
     assert not any(weights.requires_grad for weights in model.network.parameters())
+
+
+def test_reading_in_pieces_is_reading_the_whole(folder: Path) -> None:
+    model = load(folder)
+    ids = torch.arange(CONTEXT) * 37 % V
+    whole = model.hidden(ids[None])[0]
+    for sizes in ([1, 1, 3, 20, 23], [1] * CONTEXT):
+        reader, other = model.reader(), model.reader()
+        states = []
+        for piece in torch.split(ids, sizes):
+            states.append(reader.read(piece))
+            other.read(piece + 1)
+        assert reader.length == CONTEXT
+        assert hf._close(torch.cat(states), whole, 1e-5)
+    with pytest.raises(TooLongError):
+        reader.read(ids[:1])
+
+
+def test_which_models_have_a_cache(folder: Path) -> None:
+    model = load(folder)
+    assert type(model.reader()) is (Recomputed if model.network.config.model_type == "mamba" else Cached)
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_angles_that_change_with_the_length_are_not_kept(kind: str, tmp_path: Path) -> None:
+    model = load(checkpoint(tmp_path))
+    assert type(model.reader()) is Cached
+    del model._has_cache
+    model.network.config.rope_parameters = {"rope_type": kind}
+    assert type(model.reader()) is Recomputed
+
+
+def test_a_cache_with_other_numbers_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint(tmp_path)
+    whole = transformers.LlamaModel.forward
+
+    def forgets(*given: Any, past_key_values: Any = None, **named: Any) -> Any:
+        return whole(*given, **named | {"attention_mask": None})
+
+    monkeypatch.setattr(transformers.LlamaModel, "forward", forgets)
+    model = load(tmp_path)
+    assert type(model.reader()) is Recomputed
 
 
 def test_the_results_can_be_used_where_gradients_are_wanted() -> None:

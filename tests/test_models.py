@@ -9,9 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from gptloss import GptlossError, ScoredBatch, load_model, score
-from gptloss.errors import NotHereError
+from gptloss.errors import NotHereError, TooLongError
 from gptloss.models import REGISTRY, LanguageModel, is_here, pull, remove, store
+from gptloss.models.base import Reader
 from gptloss.models.gpt2 import GPTConfig, GPTModel, MultiHeadAttention, untrained
+from gptloss.models.llama import LlamaConfig, LlamaModel
+from gptloss.models.reader import KeyValues
 from tests.browser import ROOT
 from tests.conftest import LECTURE
 
@@ -49,6 +52,72 @@ def test_contract_stateless(model: LanguageModel) -> None:
 def test_contract_one_token_and_a_full_context(model: LanguageModel) -> None:
     for length in (1, min(model.info.context_length, 1024)):
         assert model.hidden(torch.zeros(1, length, dtype=torch.long)).shape[1] == length
+
+
+def check_states(states: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Within 1e-5, measured by the largest number.
+
+    SmolLM2's first state is what is left of numbers in the thousands, so that float32 gives it half the digits.
+    """
+    scale = max(1.0, wanted.abs().max().item())
+    torch.testing.assert_close(states[:1], wanted[:1], atol=5e-5 * scale, rtol=0)
+    torch.testing.assert_close(states[1:], wanted[1:], atol=1e-5 * scale, rtol=0)
+
+
+@pytest.mark.parametrize("pieces", [[12], [1, 1, 3, 7], [5, 1, 6], [1] * 12])
+def test_contract_reading_in_pieces_is_reading_the_whole(model: LanguageModel, pieces: list[int]) -> None:
+    ids = torch.arange(12) * 37 % model.info.vocab_size
+    reader = model.reader()
+    states = torch.cat([reader.read(piece) for piece in torch.split(ids, pieces)])
+    assert isinstance(reader, Reader)
+    assert reader.length == 12
+    check_states(states, model.hidden(ids[None])[0])
+
+
+def test_contract_readers_do_not_disturb_each_other(model: LanguageModel) -> None:
+    texts = [torch.tensor([5, 97, 98, 99]), torch.tensor([7, 101, 102, 103])]
+    readers = [model.reader(), model.reader()]
+    states = [[reader.read(text[k : k + 1]) for reader, text in zip(readers, texts, strict=True)] for k in range(4)]
+    for read, text in zip(zip(*states, strict=True), texts, strict=True):
+        check_states(torch.cat(read), model.hidden(text[None])[0])
+
+
+def test_contract_a_reader_reads_as_much_as_the_context(model: LanguageModel) -> None:
+    reader, limit = model.reader(), model.info.context_length
+    with pytest.raises(GptlossError, match="There is no token to read"):
+        reader.read(torch.tensor([], dtype=torch.long))
+    with pytest.raises(TooLongError, match=f"^{limit + 1:,} tokens are too long: {model.info.name} reads at most"):
+        reader.read(torch.zeros(limit + 1, dtype=torch.long))
+    assert reader.length == 0
+    reader.read(torch.zeros(3, dtype=torch.long))
+    with pytest.raises(TooLongError) as caught:
+        reader.read(torch.zeros(limit - 2, dtype=torch.long))
+    assert (reader.length, caught.value.limit) == (3, limit)
+
+
+TINY_LLAMA = LlamaConfig(60, 16, emb_dim=24, hidden_dim=40, n_heads=6, n_kv_groups=2, n_layers=3)
+
+
+@pytest.mark.parametrize("pieces", [[16], [10, 5, 1], [1, 1, 3, 11], [1] * 16])
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_cache_gives_the_numbers_of_the_whole_in_float64(kind: str, pieces: list[int]) -> None:
+    """To the last digits, and to the end of the context."""
+    torch.manual_seed(0)
+    cfg = GPTConfig(60, 16, emb_dim=24, n_heads=3, n_layers=3, qkv_bias=True)
+    network = (untrained(cfg) if kind == "gpt2" else LlamaModel(TINY_LLAMA)).eval().double()
+    ids, caches = torch.randint(0, 60, (1, 16)), [KeyValues() for _ in range(3)]
+    states = [network.hidden(piece, caches) for piece in torch.split(ids, pieces, 1)]
+    torch.testing.assert_close(torch.cat(states, 1), network.hidden(ids), atol=1e-12, rtol=1e-12)
+
+
+def test_a_cache_has_room_for_any_number_of_tokens() -> None:
+    cache, keys = KeyValues(), torch.randn(1, 2, 300, 4)
+    values = -keys
+    for start, stop in ((0, 1), (1, 64), (64, 65), (65, 300)):
+        given = cache.extend(keys[:, :, start:stop], values[:, :, start:stop])
+        assert cache.length == stop
+        assert torch.equal(given[0], keys[:, :, :stop])
+        assert torch.equal(given[1], values[:, :, :stop])
 
 
 def test_contract_info_is_true(model: LanguageModel) -> None:

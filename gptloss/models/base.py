@@ -34,6 +34,22 @@ class ModelInfo:
 
 
 @runtime_checkable
+class Reader(Protocol):
+    """Reads one text piece by piece with a model, and remembers what it has read."""
+
+    @property
+    def length(self) -> int:
+        """How many tokens it has read."""
+
+    def read(self, ids: 'Int[Tensor, " t"]') -> 'Float[Tensor, "t d"]':
+        """Final hidden states of these tokens, which follow those read before.
+
+        Within 1e-5 of what `LanguageModel.hidden` gives for the whole text. Raises `GptlossError` for no token, and
+        its child `TooLongError` for more than `info.context_length` in all.
+        """
+
+
+@runtime_checkable
 class LanguageModel(Protocol):
     """A causal language model, in two halves: text to hidden states, hidden states to logits.
 
@@ -55,6 +71,9 @@ class LanguageModel(Protocol):
 
     def head(self, hidden: 'Float[Tensor, "n d"]') -> 'Float[Tensor, "n v"]':
         """Logits over the vocabulary."""
+
+    def reader(self) -> Reader:
+        """A new reader, which has read nothing. Readers do not disturb each other or the model."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,17 @@ The order of construction matters: with PyTorch's default initialisation each mo
 the random generator as it is made, so the same order and the same seed give the book's weights bit for bit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gptloss.models.base import ModelInfo
+from gptloss.models.base import ModelInfo, Reader
+from gptloss.models.reader import Cached, KeyValues, causal
 from gptloss.tokens import Tokenizer, gpt2_tokenizer
 
 
@@ -40,10 +43,13 @@ class MultiHeadAttention(nn.Module):
         self.W_value = nn.Linear(cfg.emb_dim, cfg.emb_dim, bias=cfg.qkv_bias)
         self.out_proj = nn.Linear(cfg.emb_dim, cfg.emb_dim)
 
-    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+    def forward(self, x: Float[Tensor, "b t d"], cache: KeyValues | None = None) -> Float[Tensor, "b t d"]:
         query, key, value = (self._heads(layer(x)) for layer in (self.W_query, self.W_key, self.W_value))
+        if cache is not None:
+            key, value = cache.extend(key, value)
         dropout = self.drop_rate if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
+        look = causal(query.shape[2], key.shape[2])
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, **look)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b h t k"]:
@@ -65,8 +71,8 @@ class TransformerBlock(nn.Module):
         self.norm2 = nn.LayerNorm(cfg.emb_dim)
         self.drop_shortcut = nn.Dropout(cfg.drop_rate)
 
-    def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
-        x = x + self.drop_shortcut(self.att(self.norm1(x)))
+    def forward(self, x: Float[Tensor, "b t d"], cache: KeyValues | None = None) -> Float[Tensor, "b t d"]:
+        x = x + self.drop_shortcut(self.att(self.norm1(x), cache))
         return x + self.drop_shortcut(self.ff(self.norm2(x)))
 
 
@@ -86,11 +92,17 @@ class GPTModel(nn.Module):
     def forward(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t v"]:
         return self.out_head(self.hidden(ids))
 
-    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        """Final hidden states, one step before the logits."""
-        positions = torch.arange(ids.shape[1], device=ids.device)
+    def hidden(self, ids: Int[Tensor, "b t"], caches: Sequence[KeyValues] = ()) -> Float[Tensor, "b t d"]:
+        """Final hidden states, one step before the logits.
+
+        With `caches`, one a block, the ids follow the tokens that are in them, and are added to them.
+        """
+        before = caches[0].length if caches else 0
+        positions = torch.arange(before, before + ids.shape[1], device=ids.device)
         x = self.drop_emb(self.tok_emb(ids) + self.pos_emb(positions))
-        return self.final_norm(self.trf_blocks(x))
+        for i, block in enumerate(self.trf_blocks):
+            x = block(x, caches[i] if caches else None)
+        return self.final_norm(x)
 
 
 class GPT2:
@@ -106,6 +118,10 @@ class GPT2:
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         return self.network.out_head(hidden)
+
+    def reader(self) -> Reader:
+        caches = [KeyValues() for _ in self.network.trf_blocks]
+        return Cached(self.info, partial(self.network.hidden, caches=caches))
 
 
 def untrained(cfg: GPTConfig = GPTConfig(), seed: int = 123) -> GPTModel:

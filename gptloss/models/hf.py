@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from logging import CRITICAL
 from pathlib import Path
 from threading import Lock
@@ -18,15 +19,18 @@ from transformers.utils import logging
 
 from gptloss.errors import GptlossError
 from gptloss.models import weights
-from gptloss.models.base import ModelInfo
+from gptloss.models.base import ModelInfo, Reader
+from gptloss.models.reader import Cached, Recomputed
 from gptloss.tokens import Tokenizer
 
 # from_pretrained changes global functions of torch while it runs, and _quiet global settings.
 _ONE_AT_A_TIME = Lock()
+# Rotary positions whose angles change with the length of the text, and so the keys already in a cache.
+MOVING = ("dynamic", "longrope")
 
 
 class Transformers:
-    """A transformers model as a `LanguageModel`: in evaluation mode, its weights frozen, without a cache.
+    """A transformers model as a `LanguageModel`: in evaluation mode, its weights frozen.
 
     What an architecture does to the logits after the last layer (scaling, soft-capping) is a part of `head`:
     that is the model's own forward pass with the body taken out. Both halves share the weights.
@@ -48,8 +52,43 @@ class Transformers:
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         return self._head(inputs_embeds=hidden[None], use_cache=False, return_dict=True).logits[0]
 
+    def reader(self) -> Reader:
+        return Cached(self.info, _Past(self.network.base_model)) if self._has_cache else Recomputed(self)
+
+    @cached_property
+    def _has_cache(self) -> bool:
+        """Whether reading on the network's own cache gives the states of reading anew; tried on a few tokens."""
+        if any(kind in str(getattr(self.network.config, "rope_parameters", "")) for kind in MOVING):
+            return False
+        ids = torch.arange(8) * 7919 % self.info.vocab_size
+        reader = Cached(self.info, _Past(self.network.base_model))
+        with _quiet():
+            try:
+                states = torch.cat([reader.read(piece) for piece in torch.split(ids, [4, 1, 3])])
+            except Exception:  # an architecture may fail in any way
+                return False
+            return _close(states, self.hidden(ids[None])[0], 1e-5)
+
     def _body(self, ids: Int[Tensor, "b t"]) -> Any:
         return self.network.base_model(**_whole(ids))
+
+
+class _Past:
+    """A network's body and its cache of what it has read; each call reads on from there."""
+
+    def __init__(self, body: nn.Module) -> None:
+        self._body = body
+        self._before = 0
+        self._cache: Any = None
+
+    @torch.no_grad()
+    def __call__(self, ids: Int[Tensor, "1 t"]) -> Float[Tensor, "1 t d"]:
+        self._before += ids.shape[1]
+        mask = torch.ones(1, self._before, dtype=torch.long)
+        given = _whole(ids) | {"attention_mask": mask, "use_cache": True, "past_key_values": self._cache}
+        outputs = self._body(**given)
+        self._cache = outputs.past_key_values
+        return outputs.last_hidden_state
 
 
 class _Given(nn.Module):

@@ -5,7 +5,9 @@ RMSNorm for LayerNorm, rotary positions (Su et al. 2021) for learned ones, a gat
 that takes longer than everything else from the start to the first loss.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gptloss.models import skeleton
-from gptloss.models.base import ModelInfo
+from gptloss.models.base import ModelInfo, Reader
+from gptloss.models.reader import Cached, KeyValues, causal
 from gptloss.tokens import Tokenizer
 
 
@@ -65,11 +68,18 @@ class GroupedQueryAttention(nn.Module):
         self.out_proj = nn.Linear(cfg.emb_dim, cfg.emb_dim, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "b t d"], cos: Float[Tensor, "t k"], sin: Float[Tensor, "t k"]
+        self,
+        x: Float[Tensor, "b t d"],
+        cos: Float[Tensor, "t k"],
+        sin: Float[Tensor, "t k"],
+        cache: KeyValues | None = None,
     ) -> Float[Tensor, "b t d"]:
         query, key, value = (self._heads(layer(x)) for layer in (self.W_query, self.W_key, self.W_value))
         query, key = rotate(query, cos, sin), rotate(key, cos, sin)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+        if cache is not None:
+            key, value = cache.extend(key, value)
+        look = causal(query.shape[2], key.shape[2])
+        mixed = F.scaled_dot_product_attention(query, key, value, enable_gqa=True, **look)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Float[Tensor, "b t e"]) -> Float[Tensor, "b h t k"]:
@@ -100,9 +110,13 @@ class LlamaBlock(nn.Module):
         self.norm2 = nn.RMSNorm(cfg.emb_dim, cfg.norm_eps)
 
     def forward(
-        self, x: Float[Tensor, "b t d"], cos: Float[Tensor, "t k"], sin: Float[Tensor, "t k"]
+        self,
+        x: Float[Tensor, "b t d"],
+        cos: Float[Tensor, "t k"],
+        sin: Float[Tensor, "t k"],
+        cache: KeyValues | None = None,
     ) -> Float[Tensor, "b t d"]:
-        x = x + self.att(self.norm1(x), cos, sin)
+        x = x + self.att(self.norm1(x), cos, sin, cache)
         return x + self.ff(self.norm2(x))
 
 
@@ -116,12 +130,17 @@ class LlamaModel(nn.Module):
         self.trf_blocks = nn.ModuleList(LlamaBlock(cfg) for _ in range(cfg.n_layers))
         self.final_norm = nn.RMSNorm(cfg.emb_dim, cfg.norm_eps)
 
-    def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        """Final hidden states, one step before the logits."""
+    def hidden(self, ids: Int[Tensor, "b t"], caches: Sequence[KeyValues] = ()) -> Float[Tensor, "b t d"]:
+        """Final hidden states, one step before the logits.
+
+        With `caches`, one a block, the ids follow the tokens that are in them, and are added to them.
+        """
+        before = caches[0].length if caches else 0
+        positions = torch.arange(before, before + ids.shape[1])
         x = self.tok_emb(ids)
-        cos, sin = rotations(ids.shape[1], self.cfg.emb_dim // self.cfg.n_heads, self.cfg.rope_base)
-        for block in self.trf_blocks:
-            x = block(x, cos.to(x), sin.to(x))
+        cos, sin = rotations(positions, self.cfg.emb_dim // self.cfg.n_heads, self.cfg.rope_base)
+        for i, block in enumerate(self.trf_blocks):
+            x = block(x, cos.to(x), sin.to(x), caches[i] if caches else None)
         return self.final_norm(x)
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
@@ -129,10 +148,12 @@ class LlamaModel(nn.Module):
         return F.linear(hidden, self.tok_emb.weight)
 
 
-def rotations(length: int, head_dim: int, base: float) -> tuple[Float[Tensor, "t k"], Float[Tensor, "t k"]]:
+def rotations(
+    positions: Int[Tensor, " t"], head_dim: int, base: float
+) -> tuple[Float[Tensor, "t k"], Float[Tensor, "t k"]]:
     """Cosine and sine of the angle by which each pair of numbers turns at each position."""
     speeds = base ** -(torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-    angles = torch.arange(length, dtype=torch.float64)[:, None] * speeds.repeat(2)
+    angles = positions.double()[:, None] * speeds.repeat(2)
     return angles.cos(), angles.sin()
 
 
@@ -157,6 +178,10 @@ class Llama:
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         return self.network.head(hidden)
+
+    def reader(self) -> Reader:
+        caches = [KeyValues() for _ in self.network.trf_blocks]
+        return Cached(self.info, partial(self.network.hidden, caches=caches))
 
 
 def from_folder(folder: Path, cfg: LlamaConfig) -> LlamaModel:

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gptloss.models.base import ModelInfo
+from gptloss.models.base import ModelInfo, Reader
+from gptloss.models.reader import Recomputed
 from gptloss.tokens import BYTES, ByteTokenizer
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample.txt"
@@ -26,6 +27,9 @@ class Uniform:
     def head(self, hidden: Float[Tensor, "n 1"]) -> Float[Tensor, "n v"]:
         return hidden.expand(-1, self.info.vocab_size)
 
+    def reader(self) -> Reader:
+        return Recomputed(self)
+
 
 class Bigram:
     """P(next byte | this byte), counted in the sample text, with one added to every count (Laplace)."""
@@ -40,6 +44,9 @@ class Bigram:
 
     def head(self, hidden: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
         return hidden
+
+    def reader(self) -> Reader:
+        return Recomputed(self)
 
 
 @cache
