@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptloss.scoring import ScoredBatch, score
     from gptloss.tokens import Token
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["GptlossError", "ScoredBatch", "Token", "load_model", "score"]
 
 _HOME = {

@@ -1,13 +1,13 @@
-"""The command line: `gptloss loss`, `gptloss models`."""
+"""The command line: `gptloss loss`, `gptloss text`, `gptloss generate`, `gptloss models`."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gptloss import cli_models
+from gptloss import cli_generate, cli_models, cli_text
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, load_model
 from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack `·`
     try:
-        print(options.run(options), flush=True)
+        _print(options.run(options))
     except GptlossError as error:
         print(f"gptloss: {error}", file=sys.stderr)
         return 2
@@ -39,6 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _print(output: str | Iterator[str]) -> None:
+    """Write a text, or its pieces as they come. A line that is stopped in the middle is ended too."""
+    try:
+        for piece in [output] if isinstance(output, str) else output:
+            print(piece, end="", flush=True)
+    except KeyboardInterrupt:
+        print(flush=True)
+        raise
+    print(flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     loss.add_argument("--bos", action="store_true", help="put the model's start token in front of every row")
     loss.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     loss.set_defaults(run=_loss)
+    cli_text.add_parser(commands)
+    cli_generate.add_parser(commands)
     cli_models.add_parser(commands)
     return parser
 

@@ -1,9 +1,13 @@
 """Results as pandas tables."""
 
+import json
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 
 from gptloss.numbers import odds_text, position_name
 from gptloss.scoring import Prediction, ScoredBatch
+from gptloss.tokens import Token
 
 
 def ladder_table(batch: ScoredBatch) -> pd.DataFrame:
@@ -41,3 +45,49 @@ def predictions_table(predictions: tuple[Prediction, ...]) -> pd.DataFrame:
             "log_proba": [prediction.log_proba for prediction in predictions],
         }
     )
+
+
+def text_table(batch: ScoredBatch, write: Callable[[Token], str] = lambda token: token.label) -> pd.DataFrame:
+    """One line a token of the texts, with the five likeliest there; logs and entropies in nats, bytes as hex.
+
+    What was only read, at the start of a row, has no numbers. `write` is how a token is written.
+    """
+    top = batch.top_ids[:, :5]
+    likeliest = [[write(batch.model.tokenizer.token(id)) for id in ids] for ids in top.T.tolist()]
+    table = pd.DataFrame(
+        {
+            "p": [position_name(i, j) for i, j in batch.positions],
+            **_written(batch.targets, write),
+            "log_proba": batch.log_probas.double().numpy(),
+            "rank": batch.ranks.numpy(),
+            "entropy": batch.entropies.double().numpy(),
+        }
+        | {
+            name: column
+            for k, tokens in enumerate(likeliest, 1)
+            for name, column in (
+                (f"top_{k}", tokens),
+                (f"top_{k}_log_proba", batch.top_log_probas[:, k - 1].double().numpy()),
+            )
+        }
+    ).astype({"rank": "Int64"})
+    parts, start = [], 0
+    for row in batch.rows:
+        only_read = () if row.starts else row.inputs[:1]
+        stop = start + len(row.targets)
+        parts += [pd.DataFrame({"p": "", **_written(only_read, write)}), table[start:stop]]
+        start = stop
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)[list(table)]
+
+
+def _written(tokens: Sequence[Token], write: Callable[[Token], str]) -> dict[str, list[object]]:
+    return {
+        "id": [token.id for token in tokens],
+        "bytes": [token.raw.hex() for token in tokens],
+        "text": [write(token) for token in tokens],
+    }
+
+
+def text_csv(batch: ScoredBatch) -> str:
+    """The same as CSV. Texts are in quotes, as in JSON, so that no spreadsheet takes `=1+1` for a formula."""
+    return text_table(batch, lambda token: json.dumps(token.text, ensure_ascii=False)).to_csv(index=False)

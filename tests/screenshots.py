@@ -11,7 +11,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import ROOT, chromium, open_page, server
 
-PAGES = {"loss": "/?at=12", "compare": "/compare"}
+PAGES = {
+    "loss": "/?at=12",
+    "probabilities": "/token_probabilities?model=smollm2-135m&at=16&input=The capital of France is Paris",
+    "surprise": "/surprise?model=smollm2-135m",
+    "temperature": "/temperature?model=smollm2-135m&temperature=0.7&made=10",
+    "compare": "/compare",
+}
 SIZES = ((1440, 900), (1280, 720), (390, 844))
 LONGEST = 5000
 

@@ -34,7 +34,7 @@ def test_the_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
         for line in block.splitlines()
         if line.startswith("gptloss ")
     ]
-    assert len(commands) == 6
+    assert len(commands) == 9
     for command in commands:
         if command[1] in ("pull", "remove"):  # tried by their own tests, in a folder of their own
             assert _parser().parse_args(command).name == "smollm2-135m"

@@ -50,7 +50,7 @@ def test_the_books_top_3() -> None:
     assert [round(p, 4) for p in probas.tolist()] == [0.0615, 0, 0, 0.5775, 0, 0, 0, 0.3610, 0]
 
 
-@pytest.mark.parametrize("temperature", [1, 0.1, 5])
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 5.0])
 def test_the_books_temperatures(temperature: float) -> None:
     probas = Sampler(temperature).probas(NINE)
     assert probas.dtype == torch.float64
@@ -94,7 +94,7 @@ def test_temperature_keeps_ranks(seed: int, temperature: float) -> None:
 @given(SEEDS)
 def test_greedy_is_the_limit_of_low_temperatures(seed: int) -> None:
     logits = logits_of(seed)
-    greedy = Sampler(0).probas(logits)
+    greedy = Sampler(0.0).probas(logits)
     assert greedy.tolist() == [float(k == logits.argmax()) for k in range(50)]
     for temperature in (1e-6, 1e-300, 5e-324):
         torch.testing.assert_close(Sampler(temperature).probas(logits), greedy)
@@ -134,7 +134,7 @@ def test_top_k_comes_before_top_p() -> None:
 def test_equals() -> None:
     """Greedy takes the first, top-k keeps all that equal the k-th, top-p as many as it needs."""
     logits = torch.tensor([0.0, 2, 1, 1, 1, 2])
-    assert Sampler(0).probas(logits).tolist() == [0, 1, 0, 0, 0, 0]
+    assert Sampler(0.0).probas(logits).tolist() == [0, 1, 0, 0, 0, 0]
     assert Sampler(top_k=3).keeps(logits).tolist() == [False, True, True, True, True, True]
     assert Sampler(top_p=0.4).keeps(torch.zeros(5)).tolist() == [True, True, False, False, False]
     assert Sampler(top_p=0.5).keeps(torch.zeros(4)).tolist() == [True, True, False, False]
@@ -142,7 +142,7 @@ def test_equals() -> None:
 
 def test_tokens_that_are_ruled_out_stay_so() -> None:
     logits = torch.tensor([-math.inf, 1.0, -math.inf, 0.0])
-    for sampler in (Sampler(), Sampler(5), Sampler(1, 3), Sampler(1, 0, 1 - 1e-16)):
+    for sampler in (Sampler(), Sampler(5.0), Sampler(1.0, 3), Sampler(1.0, 0, 1 - 1e-16)):
         assert sampler.probas(logits)[[0, 2]].tolist() == [0, 0]
         assert set(draw(sampler.probas(logits), 1000, 1).tolist()) == {1, 3}
 
@@ -234,7 +234,7 @@ def tiny_llama() -> LanguageModel:
 
 
 @pytest.mark.parametrize("prompt", [[7], list(range(1, 13)), list(range(1, 17)), list(range(40))])
-@pytest.mark.parametrize("sampler", [Sampler(0), Sampler(), Sampler(1.5, 40, 0.9)])
+@pytest.mark.parametrize("sampler", [Sampler(0.0), Sampler(), Sampler(1.5, 40, 0.9)])
 @pytest.mark.parametrize("kind", ["tiny", "tiny_llama"])
 def test_the_cache_gives_what_reading_anew_gives(
     kind: str, sampler: Sampler, prompt: list[int], request: pytest.FixtureRequest
@@ -259,7 +259,7 @@ def test_each_token_is_read_once_until_the_context_is_full(
 
 
 def test_the_untrained_model_continues_as_in_the_lecture(gpt2: LanguageModel) -> None:
-    made = steps(10, gpt2, PROMPT, Sampler(temperature=0))
+    made = steps(10, gpt2, PROMPT, Sampler(temperature=0.0))
     assert text_of(step.token for step in made) == CONTINUED
     assert [step.proba for step in made] == [1.0] * 10
     assert {step.rank for step in made} == {1}
@@ -284,7 +284,7 @@ def test_the_numbers_of_a_step_are_the_models_own(tiny: LanguageModel) -> None:
 
 
 def test_a_small_vocabulary_has_a_short_top() -> None:
-    (step,) = steps(1, load_model("bigram"), "Th", Sampler(0))
+    (step,) = steps(1, load_model("bigram"), "Th", Sampler(0.0))
     assert step.token.text == step.top[0].token.text == "e"
     assert math.exp(step.log_proba) == pytest.approx(step.top[0].proba)
     assert [prediction.rank for prediction in steps(1, load_model("uniform"), "Th")[0].top] == [1] * 10

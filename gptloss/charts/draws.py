@@ -1,0 +1,128 @@
+"""The chart of draws from one distribution: the law of large numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gptloss.charts.sampling import AFTER, BARS, BOTTOM, TOP, Choice, tall_figure, token_axis
+from gptloss.charts.theme import RUNS, TEXT_SIZE, plain, quiet_axis
+
+DRAWN, ON_DRAWN = RUNS[1], "#ffffff"
+ROW = 30
+OTHERS = "all others"
+# If all the others together are more than so many times as likely as the first, their bar runs off the axis.
+MOST_TIMES = 4
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A bar for each token: the share of the n draws that it got, its probability, two standard deviations of it."""
+
+    n: int
+    named: int
+    shares: Float[np.ndarray, " k"]
+    probas: Float[np.ndarray, " k"]
+
+    @property
+    def spread(self) -> Float[np.ndarray, " k"]:
+        return 2 * np.sqrt(self.probas * (1 - self.probas) / self.n)
+
+    @property
+    def within(self) -> int:
+        """How many shares are within two standard deviations of the probability."""
+        return int((np.abs(self.shares - self.probas) <= self.spread + 1e-12).sum())
+
+    @property
+    def ends(self) -> Float[np.ndarray, " k"]:
+        return np.maximum(self.shares, self.probas + self.spread)
+
+    @property
+    def widest(self) -> float:
+        """How far the axis goes."""
+        longest = float(self.ends[: self.named].max())
+        last = float(self.ends.max())
+        return last if last < MOST_TIMES * longest else longest
+
+
+def draws_chart(choice: Choice, counts: Int[Tensor, " v"]) -> go.Figure:
+    """How often each of the likeliest tokens was drawn, against its probability, two standard deviations around it.
+
+    `counts` says how often each of the V tokens was drawn. A share of n draws has the standard deviation
+    sqrt(p (1 - p) / n).
+    """
+    ids = choice.before.likeliest(BARS)
+    drawn = _drawn(choice, ids, counts)
+    places = [float(k) for k in range(len(drawn.shares))]
+    more = [OTHERS] * (len(places) - len(ids))
+    chart = tall_figure(f"{drawn.n:,} draws", _legend(drawn), TOP + BOTTOM + ROW * len(places), left=148)
+    _add_shares(chart, places, drawn, [*(plain(choice.label(id)) for id in ids), *more])
+    _add_probas(chart, places, drawn)
+    chart.layout.annotations = [
+        _count(place, float(end), f"{round(share * drawn.n):,}", drawn.widest)
+        for place, end, share in zip(places, drawn.ends, drawn.shares, strict=True)
+    ]
+    across = [0, drawn.widest * 1.15]
+    chart.layout.xaxis = quiet_axis("share of the draws", tickformat="~g", nticks=5, ticks="", range=across)
+    chart.layout.yaxis = token_axis(choice, ids, places, more)
+    return chart
+
+
+def _drawn(choice: Choice, ids: tuple[int, ...], counts: Int[Tensor, " v"]) -> _Drawn:
+    n = int(counts.sum())
+    probas = choice.after[list(ids)].exp().numpy().clip(0, 1)
+    shares = counts[list(ids)].double().numpy() / n
+    if len(choice.logits) > len(ids):
+        probas = np.append(probas, max(0.0, 1 - probas.sum()))
+        shares = np.append(shares, max(0.0, 1 - shares.sum()))
+    return _Drawn(n, len(ids), shares, probas)
+
+
+def _legend(drawn: _Drawn) -> str:
+    return (
+        f'<span style="color:{DRAWN}">■</span> drawn  <span style="color:{AFTER}">◆</span> probability ± 2 standard'
+        f"<br>deviations: {drawn.within} of {len(drawn.shares)} bars end within"
+    )
+
+
+def _add_shares(chart: go.Figure, places: list[float], drawn: _Drawn, names: list[str]) -> None:
+    times = [f"drawn {round(share * drawn.n):,} times" for share in drawn.shares]
+    expected = [f"expected {drawn.n * p:,.1f} times" for p in drawn.probas]
+    chart.add_bar(
+        orientation="h",
+        x=drawn.shares,
+        y=places,
+        width=0.62,
+        marker_color=DRAWN,
+        customdata=list(zip(names, times, expected, strict=True)),
+        hovertemplate="%{customdata[0]}<br>%{customdata[1]}, %{customdata[2]}<extra></extra>",
+    )
+
+
+def _add_probas(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
+    below = np.minimum(drawn.spread, drawn.probas)
+    chart.add_scatter(
+        x=drawn.probas,
+        y=places,
+        mode="markers",
+        marker={"color": AFTER, "size": 9, "symbol": "diamond"},
+        error_x={"type": "data", "array": drawn.spread, "arrayminus": below, "color": AFTER, "thickness": 2},
+        hoverinfo="skip",
+    )
+
+
+def _count(place: float, end: float, text: str, widest: float) -> dict[str, object]:
+    """How often, behind the bar; on it if it runs off the axis."""
+    off = end > widest
+    return {
+        "x": 1 if off else end,
+        "xref": "paper" if off else "x",
+        "y": place,
+        "text": f"<b>{text} →</b>" if off else text,
+        "showarrow": False,
+        "xanchor": "right" if off else "left",
+        "xshift": -4 if off else 6,
+        "font": {"size": TEXT_SIZE - 2} | ({"color": ON_DRAWN} if off else {}),
+    }

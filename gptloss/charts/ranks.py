@@ -1,0 +1,224 @@
+"""All V probabilities of one position: by rank on log axes, and what the likeliest hold together.
+
+Figures are put together from whole parts: plotly's `update_xaxes` alone takes as long as all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gptloss.charts.loss import CURVE_POINTS
+from gptloss.charts.probabilities import HEIGHT, Mark
+from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, quiet_axis
+from gptloss.distribution import Distribution, log_spaced_ranks
+from gptloss.numbers import proba_text
+from gptloss.tokens import Token
+
+# Pixels of a line of names, and of a line of words above the plot.
+LEGEND, LINE = 26, 18
+WORDS = ("half", "90 %", "99 %")
+ALL_UP: dict[str, Any] = {"yref": "paper", "y0": 0, "y1": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """Another position's distribution, to compare with: its name, its colour."""
+
+    name: str
+    colour: str
+    there: Distribution
+
+
+def rank_chart(
+    here: Distribution,
+    marks: Sequence[Mark],
+    name: str = "",
+    others: Sequence[Other] = (),
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> go.Figure:
+    """All V probabilities from most to least likely, on log axes, with 1/V, the marked tokens and the cuts.
+
+    `name` is that of the position, told apart from `others`. The first mark is the target. What top-k (0: off) and
+    top-p (1: off) cut off is shaded.
+    """
+    v = len(here)
+    total = here.share(np.array([v]))[0]
+    chart = figure(f"All {v:,} probabilities", f"they sum to {total:.4f}", height=HEIGHT)
+    lines = [(other.there, other.name, other.colour, 2) for other in others] + [(here, name, MODEL, 3)]
+    foot = min(line.ordered[-1] for line, *_ in lines) / np.log(10) - 0.3
+    chart.add_traces(
+        [
+            *(_curve(*line) for line in lines),
+            *(_target(here, mark, foot) for mark in marks[:1]),
+            *(_point(here, mark) for mark in marks[1:]),
+        ]
+    )
+    cuts = _cuts(here, top_k, top_p)
+    chart.layout.shapes = [level(1 / v, color=GUESS, dash="dash", width=1.5), *_cut_shapes(cuts, v)]
+    chart.layout.annotations = [
+        _uniform_words(v),
+        *(_target_words(here, mark, foot) for mark in marks[:1]),
+        *_cut_words(cuts, v),
+    ]
+    chart.layout.margin.t += LINE * len(cuts)
+    chart.layout.xaxis = quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d")
+    decades = max(1, round(-foot / 6))  # between ticks, so that there are about six
+    chart.layout.yaxis = quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[foot, None])
+    _name_curves(chart, bool(others))
+    return chart
+
+
+def _curve(here: Distribution, name: str, colour: str, width: int) -> go.Scatter:
+    ranks = log_spaced_ranks(len(here), CURVE_POINTS)
+    log_probas = here.ordered[ranks - 1]
+    return go.Scatter(
+        x=ranks,
+        y=np.exp(log_probas),
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": width},
+        customdata=[proba_text(value) for value in log_probas],
+        hovertemplate=f"{name} rank %{{x:,}}<br>p = %{{customdata}}<extra></extra>".lstrip(),
+    )
+
+
+def _target(here: Distribution, mark: Mark, foot: float) -> go.Scatter:
+    """A line from the curve down to the axis."""
+    rank = here.rank(mark.token.id)
+    return go.Scatter(
+        x=[rank, rank],
+        y=[np.exp(here.log_proba(mark.token.id)), 10**foot],
+        mode="lines+markers",
+        line={"color": mark.colour, "width": 2, "dash": "dot"},
+        marker={"size": [14, 0], "opacity": 1},
+        hovertemplate=_hover(here, mark.token),
+        showlegend=False,
+    )
+
+
+def _target_words(here: Distribution, mark: Mark, foot: float) -> dict[str, Any]:
+    """Beside the foot of the target's line: the curve falls, so there they are never in the way."""
+    rank, proba = here.rank(mark.token.id), proba_text(here.log_proba(mark.token.id))
+    text = f"<b>{plain(mark.token.label)}</b> {proba}, rank {rank:,}"
+    return {"x": np.log10(rank), "y": foot, "text": text, "showarrow": False, "yanchor": "bottom"} | _beside(
+        rank, len(here), 6
+    )
+
+
+def _point(here: Distribution, mark: Mark) -> go.Scatter:
+    """A point on the curve, and its sign above it."""
+    return go.Scatter(
+        x=[here.rank(mark.token.id)],
+        y=[np.exp(here.log_proba(mark.token.id))],
+        mode="markers+text",
+        marker={"color": mark.colour, "size": 11},
+        text=[mark.sign],
+        textposition="top center",
+        cliponaxis=False,
+        hovertemplate=_hover(here, mark.token),
+        showlegend=False,
+    )
+
+
+def _hover(here: Distribution, token: Token) -> str:
+    label, rank, proba = plain(token.label), here.rank(token.id), proba_text(here.log_proba(token.id))
+    return f"{label}<br>rank {rank:,}<br>p = {proba}<extra></extra>"
+
+
+def _beside(rank: int, v: int, away: int) -> dict[str, Any]:
+    """At the side of a rank where there is more room."""
+    left = rank < v**0.5
+    return {"xanchor": "left" if left else "right", "xshift": away if left else -away}
+
+
+def _uniform_words(v: int) -> dict[str, Any]:
+    text = f"uniform guess 1/V = {1 / v:.2e}"
+    return {"x": 0, "y": -np.log10(v), "text": text, "showarrow": False, "xanchor": "left", "yanchor": "top"}
+
+
+def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]:
+    """How many tokens each cut that is on leaves, and what to call it."""
+    by_k, by_p = here.cuts(top_k, top_p)
+    cuts = [(by_k, f"top-k {top_k:,}")] if top_k else []
+    return cuts + ([(by_p, f"top-p {top_p:g}: {by_p:,} token{'' if by_p == 1 else 's'}")] if top_p < 1 else [])
+
+
+def _cut_shapes(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
+    """An upright line for each cut, and a shade over what is cut off."""
+    if not cuts:
+        return []
+    lines = [
+        {"type": "line", "x0": rank, "x1": rank, "line": {"color": GUESS, "dash": "dashdot"}, **ALL_UP}
+        for rank, _ in cuts
+    ]
+    first = min(rank for rank, _ in cuts)
+    shade = {"type": "rect", "x0": first, "x1": v, "fillcolor": FAINT, "opacity": 0.4, "line": {"width": 0}}
+    return [*lines, {**shade, "layer": "below", **ALL_UP}]
+
+
+def _cut_words(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
+    """Above the plot, each in a line of its own: two cuts may be close."""
+    return [
+        {"x": np.log10(rank), "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": LINE * n, "text": words}
+        | {"showarrow": False, **_beside(rank, v, 0)}
+        for n, (rank, words) in enumerate(cuts)
+    ]
+
+
+def cumulative_chart(here: Distribution, name: str = "", others: Sequence[Other] = ()) -> go.Figure:
+    """The share of the probability that the r likeliest tokens hold together; half, 90 % and 99 % are marked."""
+    v, counts = len(here), here.holders()
+    held = here.share(np.array(counts))
+    said = " · ".join(f"{word}: {count:,}" for word, count in zip(WORDS, counts, strict=True))
+    chart = figure("How many tokens hold the probability", f"{said} of {v:,}", height=340)
+    marks = go.Scatter(
+        x=counts,
+        y=held,
+        mode="markers",
+        marker={"color": MODEL, "size": 11},
+        cliponaxis=False,
+        hovertemplate="%{x:,} tokens hold %{y:.2%}<extra></extra>",
+        showlegend=False,
+    )
+    curves = [_shares(other.there, other.name, other.colour, 2) for other in others]
+    chart.add_traces([*curves, _shares(here, name, MODEL, 3), marks])
+    chart.layout.annotations = [_share_words(*mark, v) for mark in zip(WORDS, held, counts, strict=True)]
+    counted = {"type": "log", "dtick": 1, "tickformat": ",d", "range": [0, np.log10(v)]}
+    shares = {"tickformat": ".0%", "showgrid": True, "gridcolor": FAINT, "range": [0, 1.12]}
+    chart.layout.xaxis = quiet_axis("the likeliest tokens, counted", **counted)
+    chart.layout.yaxis = quiet_axis("share of the probability", **shares)
+    _name_curves(chart, bool(others))
+    return chart
+
+
+def _shares(here: Distribution, name: str, colour: str, width: int) -> go.Scatter:
+    ranks = log_spaced_ranks(len(here), CURVE_POINTS)
+    return go.Scatter(
+        x=ranks,
+        y=here.share(ranks),
+        name=name,
+        mode="lines",
+        line={"color": colour, "width": width},
+        hovertemplate=f"{name} %{{x:,}} likeliest tokens<br>hold %{{y:.2%}}<extra></extra>".lstrip(),
+    )
+
+
+def _share_words(word: str, share: float, count: int, v: int) -> dict[str, Any]:
+    """Beside a rising curve: at the right below it, at the left above it."""
+    text = f"{word} in {count:,} token{'' if count == 1 else 's'}"
+    side = _beside(count, v, 9)
+    yanchor = "top" if side["xanchor"] == "left" else "bottom"
+    return {"x": np.log10(count), "y": share, "text": text, "showarrow": False, "yanchor": yanchor, **side}
+
+
+def _name_curves(chart: go.Figure, on: bool) -> None:
+    """The names of the curves, in a line below the title."""
+    if on:
+        top = {"yref": "container", "y": 1 - 58 / chart.layout.height, "yanchor": "top"}
+        chart.layout.legend = {"orientation": "h", "x": 0, "xref": "container", "bgcolor": "rgba(0, 0, 0, 0)", **top}
+        chart.layout.showlegend = True
+        chart.layout.margin.t += LEGEND

@@ -1,0 +1,250 @@
+"""The charts of "Temperature and sampling": a distribution before and after."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gptloss.charts.theme import GUESS, MODEL, MONO, TARGET, TEXT_SIZE, figure, plain, quiet_axis
+from gptloss.distribution import Distribution, log_spaced_ranks
+from gptloss.numbers import proba_text
+from gptloss.sampling import Sampler
+
+BEFORE, AFTER = MODEL, TARGET
+# The likeliest tokens that have a bar.
+BARS = 12
+CURVE_POINTS = 200
+# Pixels of a token's bars, of the title, and of the axis below.
+ROW, TOP, BOTTOM = 32, 96, 52
+LOWEST = 300
+LETTERS = 14
+CLEAR = "rgba(0, 0, 0, 0)"
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The choice of a next token: V logits, what each token is called, how one is sampled, which one really came."""
+
+    logits: Float[Tensor, " v"]
+    label: Callable[[int], str]
+    sampler: Sampler
+    target: int | None = None
+
+    @cached_property
+    def before(self) -> Distribution:
+        """The model's own distribution: temperature 1, all tokens."""
+        return Distribution(self.logits)
+
+    @cached_property
+    def heated(self) -> Distribution:
+        """The distribution after the temperature, before anything is cut off; at temperature 0 the model's own."""
+        return Distribution(self.logits.double() / (self.sampler.temperature or 1))
+
+    @cached_property
+    def keeps(self) -> Bool[Tensor, " v"]:
+        """Which tokens are not cut off."""
+        return self.sampler.keeps(self.logits)
+
+    @cached_property
+    def kept(self) -> int:
+        """How many tokens are not cut off."""
+        return int(self.keeps.sum())
+
+    @cached_property
+    def after(self) -> Float[Tensor, " v"]:
+        """ln of the probabilities that are sampled from, in float64; minus infinity for what is cut off."""
+        return self.heated.log_probas.masked_fill(~self.keeps, -math.inf).log_softmax(-1)
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The likeliest tokens, and at last the one that really came if it is not among them."""
+        likeliest = self.before.likeliest(BARS)
+        return likeliest if self.target is None or self.target in likeliest else (*likeliest, self.target)
+
+    @property
+    def places(self) -> list[float]:
+        """Where the bars stand, from the top; a gap before a token that is far behind the others."""
+        gap = self.target is not None and len(self.ids) > BARS and self.before.place(self.target) > BARS + 1
+        return [k + 0.6 if gap and k == BARS else float(k) for k in range(len(self.ids))]
+
+    @property
+    def height(self) -> int:
+        """Pixels that the bars take, and the charts beside them."""
+        return TOP + BOTTOM + max(LOWEST, round(ROW * (self.places[-1] + 1)))
+
+    @property
+    def said(self) -> str:
+        """What sampling does to the distribution, in a few words."""
+        v = len(self.logits)
+        if self.sampler.greedy:
+            return "greedy, always the first choice"
+        if self.kept < v:
+            return f"renormalised over {self.kept:,} of {v:,} tokens"
+        return f"all {v:,} tokens, temperature {self.sampler.temperature:g}"
+
+
+def tall_figure(title: str, legend: str, height: int, left: int = 72) -> go.Figure:
+    """A figure with room for two lines below its title.
+
+    Set its axes by `layout.xaxis = ...`: `update_xaxes` takes ten times as long, and these charts follow a slider.
+    """
+    chart = figure(title, legend, height, left)
+    chart.layout.margin.t, chart.layout.margin.b = TOP, BOTTOM
+    return chart
+
+
+def bars_chart(choice: Choice, title: str = "Before and after") -> go.Figure:
+    """The likeliest tokens, each with its probability before and after; a token that is cut off has a hatched bar.
+
+    `title` is Plotly's markup.
+    """
+    places = choice.places
+    chart = tall_figure(title, _legend(choice), choice.height, left=148)
+    chart.layout.barmode = "overlay"
+    before = [choice.before.log_proba(id) for id in choice.ids]
+    after = choice.after[list(choice.ids)].tolist()
+    lost = [log == -math.inf for log in after]
+    heated = [
+        choice.heated.log_proba(id) if gone and not choice.sampler.greedy else -math.inf
+        for id, gone in zip(choice.ids, lost, strict=True)
+    ]
+    names = [plain(choice.label(id)) for id in choice.ids]
+    _add_bars(chart, places, before, -0.4, {"color": BEFORE}, _figures(before), names)
+    _add_bars(chart, places, after, 0, {"color": AFTER}, _figures(after), names)
+    hatched: dict[str, object] = {
+        "color": CLEAR,
+        "line": {"color": AFTER, "width": 1},
+        "pattern": {"shape": "/", "fgcolor": AFTER},
+    }
+    _add_bars(chart, places, heated, 0, hatched, ["cut off" if gone else "" for gone in lost], names)
+    longest = math.exp(max(*before, *after, *heated))
+    chart.layout.xaxis = quiet_axis("probability", showticklabels=False, ticks="", range=[0, longest * 1.4])
+    chart.layout.yaxis = token_axis(choice, choice.ids, places)
+    return chart
+
+
+def _add_bars(
+    chart: go.Figure,
+    places: Sequence[float],
+    logs: Sequence[float],
+    offset: float,
+    marker: dict[str, object],
+    texts: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    chart.add_bar(
+        orientation="h",
+        x=np.exp(logs),
+        y=places,
+        offset=offset,
+        width=0.38,
+        marker=marker,
+        text=texts,
+        textposition="outside",
+        textfont={"size": TEXT_SIZE - 2},
+        cliponaxis=False,
+        customdata=list(zip(names, texts, strict=True)),
+        hovertemplate="%{customdata[0]}<br>p = %{customdata[1]}<extra></extra>",
+    )
+
+
+def _figures(logs: Sequence[float]) -> list[str]:
+    """Four decimals, as the book prints them, and more for what these cannot hold; nothing for what is cut off."""
+    return [
+        "" if log == -math.inf else f"{math.exp(log):.4f}" if log > math.log(0.001) else proba_text(log)
+        for log in logs
+    ]
+
+
+def _legend(choice: Choice) -> str:
+    return (
+        f'<span style="color:{BEFORE}">■</span> before: the model’s own'
+        f'<br><span style="color:{AFTER}">■</span> after: {choice.said}'
+    )
+
+
+def token_axis(
+    choice: Choice, ids: Sequence[int], places: Sequence[float], more: Sequence[str] = ()
+) -> dict[str, object]:
+    """An axis with the tokens' labels; the one that really came is marked."""
+    labels = [plain(choice.label(id), LETTERS) for id in ids]
+    marked = [f"<b>▸ {text}</b>" if id == choice.target else text for id, text in zip(ids, labels, strict=True)]
+    return quiet_axis(
+        "",
+        tickvals=[*places],
+        ticktext=[*marked, *more],
+        tickfont={"family": MONO, "size": TEXT_SIZE},
+        ticks="",
+        range=[places[-1] + 0.6, -0.6],
+    )
+
+
+def ranks_chart(choice: Choice) -> go.Figure:
+    """All V probabilities by rank on log axes, before and after, and where they are cut off."""
+    v, kept = len(choice.logits), choice.kept
+    ranks = log_spaced_ranks(v, CURVE_POINTS)
+    left = np.unique([*ranks[ranks <= kept], kept])
+    after = np.sort(choice.after.numpy())[::-1]
+    chart = tall_figure("All tokens by rank", _legend(choice), choice.height)
+    _add_curve(chart, ranks, choice.before.ordered[ranks - 1], {"color": BEFORE, "width": 5})
+    if kept < v:
+        _add_cut(chart, kept, v)
+    if kept < v and not choice.sampler.greedy:
+        _add_curve(chart, ranks, choice.heated.ordered[ranks - 1], {"color": AFTER, "width": 1.5, "dash": "dot"})
+    _add_curve(chart, left, after[left - 1], {"color": AFTER, "width": 2.5}, mode="lines" if kept > 1 else "markers")
+    low, high = _frame(choice)
+    across = [-0.15, math.log10(v) + 0.05]
+    chart.layout.xaxis = quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d", range=across)
+    decades = max(1, round((high - low) / 6))  # between ticks, so that there are about six
+    chart.layout.yaxis = quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[low, high])
+    return chart
+
+
+def _frame(choice: Choice) -> tuple[float, float]:
+    """log10 of the probabilities at the lower and upper edge: a sharp distribution falls out of the picture."""
+    lowest = float(choice.before.ordered[-1]) / math.log(10)
+    highest = max(float(choice.before.ordered[0]), choice.after.max().item()) / math.log(10)
+    return lowest - 0.25 * (highest - lowest) - 0.2, highest + 0.3
+
+
+def _add_curve(
+    chart: go.Figure,
+    ranks: Int[np.ndarray, " n"],
+    logs: Float[np.ndarray, " n"],
+    line: dict[str, object],
+    mode: str = "lines",
+) -> None:
+    chart.add_scatter(
+        x=ranks,
+        y=np.exp(logs),
+        mode=mode,
+        line=line,
+        marker={"color": line["color"], "size": 11},
+        customdata=[proba_text(log) for log in logs],
+        hovertemplate="rank %{x:,}<br>p = %{customdata}<extra></extra>",
+    )
+
+
+def _add_cut(chart: go.Figure, kept: int, v: int) -> None:
+    """A line between the last rank that is kept and the first that is not."""
+    x = math.log10(math.sqrt(kept * (kept + 1)))
+    left = kept > math.sqrt(v)
+    ends = {"x0": 10**x, "x1": 10**x, "y0": 0, "y1": 1, "yref": "paper"}
+    chart.layout.shapes = [{"type": "line", **ends, "line": {"color": GUESS, "width": 1.5, "dash": "dash"}}]
+    chart.layout.annotations = [
+        {
+            "x": x,
+            "y": 0,
+            "yref": "paper",
+            "text": f"{kept:,} kept" if left else f"{v - kept:,} cut off",
+            "showarrow": False,
+            "xanchor": "right" if left else "left",
+            "xshift": -6 if left else 6,
+            "yanchor": "bottom",
+        }
+    ]

@@ -1,0 +1,209 @@
+"""`gptloss text`: what every token of a text costs, and the text's loss, perplexity and bits per byte."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from gptloss.errors import GptlossError
+from gptloss.models import DEFAULT_MODEL, load_model
+from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.tokens import Token
+
+if TYPE_CHECKING:
+    from gptloss.models import LanguageModel
+    from gptloss.scoring import ScoredBatch
+
+# How many of the likeliest tokens are written for each position.
+TOP = 5
+
+
+def add_parser(commands: Any) -> None:
+    """Add `text FILE` to the command line."""
+    parser = commands.add_parser("text", help="the loss of a text, token by token; of any length")
+    parser.add_argument("file", metavar="FILE", help="a text file in UTF-8; - reads standard input")
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a name, a folder or hf:owner/name; default: %(default)s",
+    )
+    parser.add_argument(
+        "--bos", action="store_true", help="read the model's start token first, so that the first token counts too"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
+    parser.set_defaults(run=_text)
+
+
+def _text(options: argparse.Namespace) -> str:
+    name, text = _read(options.file)
+    model = load_model(options.model)
+    batch, stride = _score(model, name, text, options.bos)
+    _check_finite(batch)
+    if options.json:
+        return json.dumps(text_as_json(batch, options.bos, stride), allow_nan=False)
+    return text_as_text(batch, stride)
+
+
+def _read(file: str) -> tuple[str, str]:
+    """What to call the text, and the text."""
+    from gptloss.text import decoded
+
+    if file == "-":
+        return "Standard input", decoded(sys.stdin.buffer.read(), "Standard input")
+    try:
+        return file, decoded(Path(file).read_bytes(), file)
+    except IsADirectoryError:
+        raise GptlossError(f"{file} is a folder; name a text file in it.") from None
+    except FileNotFoundError:
+        raise GptlossError(f"There is no file {file}; check the name, or use - for standard input.") from None
+    except (OSError, ValueError) as error:
+        raise GptlossError(f"{file} cannot be read ({error}); name another file.") from None
+
+
+def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["ScoredBatch", int | None]:
+    """The text scored, and the stride if it is longer than the context and was read in windows."""
+    from gptloss.rows import read_row
+    from gptloss.scoring import score_rows
+
+    tokens = len(model.tokenizer.encode(text))
+    if not tokens:
+        raise GptlossError(f"{name} is empty; write at least two tokens into it.")
+    if tokens == 1 and not bos:
+        way = "write more, or use --bos" if model.info.bos_id is not None else "write more"
+        raise GptlossError(f"{name} is one token, so there is no next token to predict; {way}.")
+    row = read_row(model, 1, text, None, bos, slide=True)
+    limit = model.info.context_length
+    stride = max(1, limit // 2) if len(row.inputs) >= limit + 2 else None
+    # `disable=None`: no bar where nobody is watching
+    with tqdm(total=len(row.targets), desc="Scoring", unit=" tokens", file=sys.stderr, disable=None) as bar:
+        return score_rows(model, [row], stride, lambda done, _: _move(bar, done)), stride
+
+
+def _move(bar: "tqdm[Any]", done: int) -> None:
+    bar.update(done - bar.n)
+
+
+def _check_finite(batch: "ScoredBatch") -> None:
+    bad = (~batch.log_probas.isfinite()).nonzero()
+    if len(bad):
+        k = int(bad[0])
+        raise GptlossError(
+            f"{batch.model.info.name} gives token {k + 1}, {batch.targets[k].label!r}, the log-probability"
+            f" {batch.log_probas[k].item()}, so the text has no loss; use another model."
+        )
+
+
+def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[str, Any]:
+    """The text of a batch's one row as plain data, at full precision; logs and entropies in nats."""
+    from gptloss.text import totals
+
+    info, result = batch.model.info, totals(batch)
+    return {
+        "model": {
+            "name": info.name,
+            "vocab_size": info.vocab_size,
+            "context_length": info.context_length,
+            "parameters": info.parameters,
+        },
+        "window": info.context_length if stride else None,
+        "stride": stride,
+        "bos": bos,
+        "tokens": [*map(_unread_as_json, _only_read(batch)), *(_token_as_json(batch, k) for k in range(len(batch)))],
+        "totals": {
+            "loss": result.loss,
+            "perplexity": result.perplexity,
+            "bits_per_byte": result.bits_per_byte,
+            "word_perplexity": result.word_perplexity,
+            "tokens": result.tokens,
+            "bytes": result.bytes,
+            "words": result.words,
+        },
+    }
+
+
+def _only_read(batch: "ScoredBatch") -> tuple[Token, ...]:
+    """The first token of the text, if nothing stands before it that could predict it."""
+    row = batch.rows[0]
+    return () if row.starts else row.inputs[:1]
+
+
+def _named(token: Token) -> dict[str, Any]:
+    return {"id": token.id, "text": token.text, "bytes": token.raw.hex()}
+
+
+def _unread_as_json(token: Token) -> dict[str, Any]:
+    return {**_named(token), "log_proba": None, "rank": None, "entropy": None, "top": None}
+
+
+def _token_as_json(batch: "ScoredBatch", k: int) -> dict[str, Any]:
+    return {
+        **_named(batch.targets[k]),
+        "log_proba": batch.log_probas[k].item(),
+        "rank": int(batch.ranks[k]),
+        "entropy": batch.entropies[k].item(),
+        "top": [
+            {"id": id, "text": batch.model.tokenizer.token(id).text, "log_proba": log_proba}
+            for id, log_proba in zip(
+                batch.top_ids[k, :TOP].tolist(), batch.top_log_probas[k, :TOP].tolist(), strict=True
+            )
+            if log_proba > float("-inf")  # a model may rule tokens out
+        ],
+    }
+
+
+def text_as_text(batch: "ScoredBatch", stride: int | None) -> str:
+    """The text as a table to read, a line a token, then the totals and what each is spread over."""
+    from gptloss.cli import aligned
+    from gptloss.text import totals
+
+    info, result = batch.model.info, totals(batch)
+    head = ("#", "token", "id", "rank", "probability", "odds", "ln p", "entropy")
+    unread = [("–", token.label, str(token.id), *"–––––") for token in _only_read(batch)]
+    lines = [
+        (
+            str(number),
+            token.label,
+            str(token.id),
+            f"{rank:,}",
+            proba_text(log_proba),
+            odds_text(log_proba),
+            f"{log_proba:.4f}",
+            f"{entropy:.4f}",
+        )
+        for number, (token, rank, log_proba, entropy) in enumerate(
+            zip(
+                batch.targets,
+                batch.ranks.tolist(),
+                batch.log_probas.tolist(),
+                batch.entropies.tolist(),
+                strict=True,
+            ),
+            1,
+        )
+    ]
+    title = f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"
+    read = (
+        f"Read in windows of {info.context_length:,} tokens that move on by {stride:,}."
+        if stride
+        else "Read at once."
+    )
+    per_word = result.word_loss
+    sums = [
+        ("loss", f"{result.loss:.4f}", f"nats per token, over {_count(result.tokens, 'token')}"),
+        ("perplexity", perplexity_text(result.loss), "e^loss"),
+        ("bits_per_byte", f"{result.bits_per_byte:.4f}", f"over {_count(result.bytes, 'byte')}"),
+        (
+            "word_perplexity",
+            "–" if per_word is None else perplexity_text(per_word),
+            f"e^(nats per word), over {_count(result.words, 'word')}",
+        ),
+    ]
+    return "\n".join([title, read, "", *aligned([head, *unread, *lines], left={1}), "", *aligned(sums, left={0, 2})])
+
+
+def _count(amount: int, what: str) -> str:
+    return f"{amount:,} {what}{'' if amount == 1 else 's'}"

@@ -1,0 +1,24 @@
+"""Surprise in a text: which words of my text cost the loss?"""
+
+import streamlit as st
+
+from views import shell
+
+settings = shell.begin(
+    "Surprise in a text",
+    "The stronger its colour, the more a token surprised the model. Choose one to see what was expected there.",
+)
+with st.spinner("Making the model and scoring the text …"):
+    from views.explored import explored  # loads torch: not before the page has its title
+    from views.surprise import charts, numbers, surprise, tables
+    from views.surprise_text import chooser
+
+    chooser(settings)
+    batch = explored(settings)
+if batch is None:
+    st.info("Nothing can be scored yet: write at least two tokens above, or choose a sample.")
+else:
+    numbers(batch, settings)
+    surprise()
+    charts(settings.asked, settings.units)
+    tables()

@@ -1,0 +1,21 @@
+"""Temperature and sampling: what do temperature, top-k and top-p do to probabilities, to samples and to the loss?"""
+
+import streamlit as st
+
+from views import shell
+
+settings = shell.begin(
+    "Temperature and sampling", "How a token is drawn from the model’s probabilities, and what that does to them."
+)
+with st.spinner("Making the model and scoring the text …"):
+    from views.explored import explored, own_text  # loads torch: not before the page has its title
+    from views.generation import generation
+    from views.temperature import reshape, source
+
+    source(settings)
+    if settings.source == "text":
+        own_text(settings)
+        explored(settings)
+reshape(shell.settings())
+if settings.source == "text":
+    generation(settings)

@@ -1,0 +1,20 @@
+"""Token probabilities: what does the model expect here, all 50,257 of them?"""
+
+import streamlit as st
+
+from views import shell
+
+settings = shell.begin(
+    "Token probabilities",
+    "What does the model expect here? All its tokens, not only the likeliest. Choose a token to look there.",
+)
+with st.spinner("Making the model and scoring the text …"):
+    from views.explored import explored, own_text  # loads torch: not before the page has its title
+    from views.place import mend
+    from views.probabilities import look_around
+
+    own_text(settings)
+    batch = explored(settings)
+    if batch:
+        mend(batch, settings)
+look_around()

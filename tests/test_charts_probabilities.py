@@ -1,0 +1,207 @@
+"""The charts of "Token probabilities": what they show is what torch says in float64."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gptloss import ScoredBatch, score
+from gptloss.charts.probabilities import Mark, likeliest_chart, position_title
+from gptloss.charts.ranks import Other, cumulative_chart, rank_chart
+from gptloss.charts.theme import MODEL, RUNS, TARGET
+from gptloss.distribution import Distribution
+from gptloss.models import LanguageModel
+from gptloss.tokens import ByteTokenizer, gpt2_tokenizer
+
+TOKENS = gpt2_tokenizer()
+MOVES = Mark(TOKENS.token(6100), "▸", TARGET)
+FIRST = Mark(TOKENS.token(339), "◆", RUNS[3])
+THE = Mark(TOKENS.token(262), "①", RUNS[0])
+
+
+@pytest.fixture(scope="module")
+def here(lecture: ScoredBatch) -> Distribution:
+    return Distribution(lecture.logits_at(1, 2))
+
+
+def exact(lecture: ScoredBatch) -> torch.Tensor:
+    return lecture.logits_at(1, 2).double().softmax(-1)
+
+
+def test_the_likeliest_and_the_target_below_them(here: Distribution, lecture: ScoredBatch) -> None:
+    title = position_title(lecture, 1, 2)
+    chart = likeliest_chart(title, here, TOKENS, [MOVES], 10, "probas")
+    (bars,) = chart.data
+    probas = exact(lecture)
+    assert list(bars.x[:10]) == pytest.approx(probas.topk(10).values.tolist(), rel=1e-9)
+    assert bars.x[10] == pytest.approx(probas[6100].item(), rel=1e-9)
+    assert list(bars.marker.color) == [MODEL] * 10 + [TARGET]
+    assert bars.text[-1] == "<b>3.11e-05 · rank 7,247</b>"
+    assert chart.layout.yaxis.ticktext[-1] == "<b>▸ ·moves</b>"
+    assert chart.layout.annotations[0].text == f"… {7247 - 10 - 1:,} more"
+    assert "every effort" in chart.layout.title.text
+    assert chart.layout.xaxis.title.text == "probability"
+    assert bars.base == 0
+
+
+@pytest.mark.parametrize("k", [5, 50])
+def test_k_bars_and_what_is_marked(here: Distribution, k: int) -> None:
+    chart = likeliest_chart("p", here, TOKENS, [MOVES, THE], k, "probas")
+    (bars,) = chart.data
+    assert len(bars.x) == k + 2
+    assert (np.diff(bars.x) <= 0).all()
+    hidden = [
+        int(note.text.removeprefix("… ").removesuffix(" more").replace(",", "")) for note in chart.layout.annotations
+    ]
+    last = max(here.rank(6100), here.rank(262))
+    assert sum(hidden) + k + 2 == last
+    assert chart.layout.height >= 22 * (k + 2)
+
+
+def test_a_marked_token_among_the_first_is_marked_in_its_place(here: Distribution) -> None:
+    chart = likeliest_chart("p", here, TOKENS, [Mark(TOKENS.token(339), "▸", TARGET), FIRST], 5, "probas")
+    (bars,) = chart.data
+    assert len(bars.x) == 5
+    assert not chart.layout.annotations
+    assert bars.marker.color[0] == TARGET  # the first mark wins, both signs stand there
+    assert chart.layout.yaxis.ticktext[0] == "<b>▸◆ ·he</b>"
+    assert "rank" not in bars.text[0]
+
+
+def test_logits_are_the_same_tokens_in_the_same_order(here: Distribution, lecture: ScoredBatch) -> None:
+    probas, logits = (likeliest_chart("p", here, TOKENS, [MOVES], 10, view) for view in ("probas", "logits"))  # type: ignore[arg-type]
+    assert probas.layout.yaxis.ticktext == logits.layout.yaxis.ticktext
+    (bars,) = logits.data
+    wanted = [lecture.logits_at(1, 2)[row[1]].item() for row in bars.customdata]
+    assert [bars.base + x for x in bars.x] == pytest.approx(wanted)
+    assert [float(text.strip("<b>/").split(" ")[0]) for text in bars.text] == pytest.approx(wanted, abs=5e-5)
+    assert logits.layout.xaxis.title.text == "logit; the bars start at 0"
+
+
+@pytest.mark.parametrize(
+    ("logits", "base"),
+    [
+        ([3.0, 2.0, -1.0], 0),
+        ([-1.0, -2.0, -3.0], 0),
+        ([3.0, 2.5, 1.0], 0),
+        ([-90.0, -91.0, -94.0], -95),
+        ([101.0, 99.0, 97.0], 96),
+        ([5.0, 5.0, 5.0], 4),
+    ],
+)
+def test_bars_of_logits_start_where_they_can_be_told_apart(logits: list[float], base: float) -> None:
+    chart = likeliest_chart(
+        "p",
+        Distribution(torch.tensor(logits)),
+        ByteTokenizer(),
+        [Mark(ByteTokenizer().token(2), "▸", TARGET)],
+        3,
+        "logits",
+    )
+    (bars,) = chart.data
+    assert bars.base == base
+    assert chart.layout.xaxis.title.text == f"logit; the bars start at {base}"
+    low, high = chart.layout.xaxis.range
+    assert low <= min(base, *logits) < high
+    assert max(base, *logits) <= high
+
+
+def test_all_probabilities_by_rank(here: Distribution, lecture: ScoredBatch) -> None:
+    chart = rank_chart(here, [MOVES])
+    curve, target = chart.data
+    assert len(curve.x) <= 200
+    assert (curve.x[0], curve.x[-1]) == (1, 50257)
+    ordered = exact(lecture).sort(descending=True).values.numpy()
+    np.testing.assert_allclose(curve.y, ordered[np.array(curve.x) - 1], rtol=1e-9)
+    assert target.x[0] == 7247
+    assert target.y[0] == pytest.approx(exact(lecture)[6100].item(), rel=1e-9)
+    assert (chart.layout.xaxis.type, chart.layout.yaxis.type) == ("log", "log")
+    assert chart.layout.xaxis.title.text == "rank, most to least likely"
+    assert chart.layout.yaxis.title.text == "probability"
+    assert len(chart.layout.shapes) == 1
+    assert chart.layout.shapes[0].y0 == pytest.approx(1 / 50257)
+    assert not chart.layout.showlegend
+    assert "1.0000" in chart.layout.title.subtitle.text
+
+
+def test_cuts_are_upright_lines_with_their_names(here: Distribution) -> None:
+    kept = here.holders([0.9])[0]
+    chart = rank_chart(here, [MOVES], top_k=0, top_p=0.9)
+    _, line, shade = chart.layout.shapes
+    assert (line.x0, line.x1) == (kept, kept)
+    assert (shade.x0, shade.x1) == (kept, 50257)
+    assert f"top-p 0.9: {kept:,} tokens" in [note.text for note in chart.layout.annotations]
+    chart = rank_chart(here, [MOVES], top_k=50, top_p=0.9)
+    _, by_k, by_p, shade = chart.layout.shapes
+    assert by_k.x0 == 50
+    assert by_p.x0 == here.cuts(50, 0.9)[1] < 50
+    assert shade.x0 == by_p.x0
+    words = {note.text: note for note in chart.layout.annotations}
+    assert words["top-k 50"].x == pytest.approx(math.log10(50))
+
+
+def test_pinned_positions_and_tokens_on_the_curve(here: Distribution, lecture: ScoredBatch) -> None:
+    other = Other("② p13", RUNS[1], Distribution(lecture.logits_at(1, 3)))
+    chart = rank_chart(here, [MOVES, FIRST, THE], "p12", [other])
+    pinned, curve, _, first, the = chart.data
+    assert (pinned.name, curve.name) == ("② p13", "p12")
+    assert pinned.line.color == RUNS[1]
+    assert pinned.y[0] == pytest.approx(lecture.logits_at(1, 3).double().softmax(-1).max().item(), rel=1e-9)
+    assert (first.x[0], first.text[0]) == (1, "◆")
+    assert the.x[0] == here.rank(262)
+    assert chart.layout.showlegend
+
+
+def test_how_many_hold_the_probability(here: Distribution, lecture: ScoredBatch) -> None:
+    other = Other("② p13", RUNS[1], Distribution(lecture.logits_at(1, 3)))
+    chart = cumulative_chart(here, "p12", [other])
+    _, curve, marks = chart.data
+    held = exact(lecture).sort(descending=True).values.cumsum(-1).numpy()
+    np.testing.assert_allclose(curve.y, held[np.array(curve.x) - 1], atol=1e-9)
+    assert tuple(marks.x) == here.holders()
+    np.testing.assert_allclose(marks.y, held[np.array(marks.x) - 1], atol=1e-9)
+    assert [note.text for note in chart.layout.annotations] == [
+        f"{word} in {count:,} tokens" for word, count in zip(("half", "90 %", "99 %"), here.holders(), strict=True)
+    ]
+    for share, count in zip((0.5, 0.9, 0.99), here.holders(), strict=True):
+        assert held[count - 1] >= share > held[count - 2]
+    assert chart.layout.xaxis.type == "log"
+    assert chart.layout.yaxis.title.text == "share of the probability"
+    assert f"half: {here.holders()[0]:,}" in chart.layout.title.subtitle.text
+
+
+def test_one_token_that_holds_all() -> None:
+    sure = Distribution(torch.tensor([0.0, -30.0, -31.0, -40.0]))
+    target = Mark(ByteTokenizer().token(3), "▸", TARGET)
+    chart = cumulative_chart(sure)
+    assert chart.layout.annotations[0].text == "half in 1 token"
+    for view in ("probas", "logits"):
+        assert len(likeliest_chart("p", sure, ByteTokenizer(), [target], 50, view).data[0].x) == 4  # type: ignore[arg-type]
+    assert rank_chart(sure, [target], top_p=0.5).layout.annotations[-1].text == "top-p 0.5: 1 token"
+
+
+@pytest.mark.parametrize("text", ["<i>it</i>", "$x$", "<script>alert(1)</script>", "a & b"])
+def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
+    batch = score(tiny, f"{text} x")
+    for at, token in zip(batch.positions, batch.targets, strict=True):
+        here = Distribution(batch.logits_at(*at))
+        marks = [Mark(token, "▸", TARGET), Mark(token, "◆", RUNS[3])]
+        for chart in (
+            likeliest_chart(position_title(batch, *at), here, TOKENS, marks, 5, "probas"),
+            rank_chart(here, marks, "p11", [Other("① p12", RUNS[0], here)]),
+        ):
+            spec = json.loads(chart.to_json())
+            texts = json.dumps(spec["layout"]) + json.dumps([trace.get("text") for trace in spec["data"]])
+            texts += json.dumps([[trace.get("customdata"), trace.get("hovertemplate")] for trace in spec["data"]])
+            assert "<script" not in texts
+            assert "<i>" not in texts
+            assert "$" not in texts
+
+
+def test_charts_are_small(here: Distribution) -> None:
+    marks = [MOVES, FIRST, THE]
+    assert len(likeliest_chart("p", here, TOKENS, marks, 50, "probas").to_json()) < 16_000
+    assert len(rank_chart(here, marks).to_json()) < 16_000
+    assert len(cumulative_chart(here).to_json()) < 16_000

@@ -1,0 +1,370 @@
+"""The page "Temperature and sampling", run without a browser."""
+
+import json
+from base64 import b64decode
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from gptloss import load_model
+from gptloss.charts.sampling import BARS
+from gptloss.distribution import Distribution
+from gptloss.sampling import Sampler, draw, generate
+from gptloss.temperature import temperature_curve
+from gptloss.tokens import ByteTokenizer
+from tests.browser import ROOT
+from tests.test_app import button, query, texts
+from views import cache, paths
+from views.explored import batch_of
+from views.generation import visible
+from views.settings import MOST_MADE
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+BOOK = "Every effort moves you"
+TOY = {"model": "bigram", "input": "The clock on the wall"}
+
+
+def open_page(**query: Any) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name.rstrip("_")] = value
+    app.switch_page("pages/temperature.py")
+    return app.run()
+
+
+def charts(app: AppTest) -> dict[str, dict[str, Any]]:
+    """The specs of the charts, by key: before-after, ranks-after, drawn, loss-by-temperature."""
+    assert not app.exception
+    found = {}
+    for chart in app.get("plotly_chart"):
+        spec = json.loads(chart.proto.spec)
+        title = spec["layout"]["title"]["text"]
+        name = {"All tokens by rank": "ranks", "Loss of the whole text": "loss"}.get(title[3:-4])
+        found[name or ("draws" if title.endswith(" draws</b>") else "bars")] = spec
+    return found
+
+
+def subtitle(spec: dict[str, Any]) -> str:
+    return str(spec["layout"]["title"]["subtitle"]["text"])
+
+
+def continuations(app: AppTest) -> list[str]:
+    """The greedy and the sampled text, as they are shown to copy."""
+    assert not app.exception
+    return [code.value for code in app.code]
+
+
+def expected(sampler: Sampler, count: int, prompt: str = TOY["input"], model: str = "bigram", seed: int = 123) -> str:
+    steps = islice(generate(load_model(model), prompt, sampler, seed=seed), count)
+    return visible([*load_model(model).tokenizer.encode(prompt), *(step.token for step in steps)])
+
+
+def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:
+    app = open_page()
+    found = charts(app)
+    assert set(found) == {"bars", "ranks", "draws", "loss"}
+    assert subtitle(found["bars"]).endswith("after: all 50,257 tokens, temperature 1")
+    assert "p<sub>11</sub> after “every”" in found["bars"]["layout"]["title"]["text"]
+    assert "temperature 1: 10.7940" in subtitle(found["loss"])
+    assert query(app) == {}
+    assert continuations(app) == ["every effort moves you"] * 2
+
+
+def test_the_temperature_moves_the_charts_without_a_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(**TOY)
+    before = charts(app)
+    monkeypatch.setattr(type(load_model("bigram")), "hidden", None)
+    app.slider(key="temperature").set_value(2.5).run()
+    after = charts(app)
+    assert query(app)["temperature"] == ["2.5"]
+    assert subtitle(after["bars"]).endswith("all 256 tokens, temperature 2.5")
+    assert "now, 2.5: " in subtitle(after["loss"])
+    for name in ("bars", "ranks", "draws", "loss"):
+        assert after[name]["data"] != before[name]["data"]
+    app.slider(key="temperature").set_value(0.0).run()
+    assert subtitle(charts(app)["bars"]).endswith("greedy, always the first choice")
+    assert "now" not in subtitle(charts(app)["loss"])
+
+
+def test_top_k_and_top_p_cut() -> None:
+    app = open_page(**TOY, at="14")
+    app.number_input(key="top_k").set_value(5).run()
+    assert subtitle(charts(app)["bars"]).endswith("renormalised over 5 of 256 tokens")
+    assert charts(app)["bars"]["data"][2]["text"].count("cut off") == len(charts(app)["bars"]["data"][2]["text"]) - 5
+    app.slider(key="top_p").set_value(0.5).run()
+    batch = batch_of(("bigram", (TOY["input"],), None, False))
+    kept = int(Sampler(1.0, 5, 0.5).keeps(batch.logits_at(1, 4)).sum())
+    assert 1 < kept < 5
+    assert subtitle(charts(app)["bars"]).endswith(f"renormalised over {kept} of 256 tokens")
+    assert query(app)["top_k"] == ["5"]
+    assert query(app)["top_p"] == ["0.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("Greedy", {"temperature": ["0"]}),
+        ("Temperature 0.5", {"temperature": ["0.5"]}),
+        ("Temperature 2", {"temperature": ["2"]}),
+        ("Top-k 50", {"top_k": ["50"]}),
+        ("Top-p 0.9", {"top_p": ["0.9"]}),
+        ("As the model has it", {}),
+    ],
+)
+def test_each_example_sets_all_three(name: str, fields: dict[str, list[str]]) -> None:
+    app = open_page(**TOY, temperature="3", top_k="7", top_p="0.7")
+    button(app, name).click().run()
+    found = {key: value for key, value in query(app).items() if key in ("temperature", "top_k", "top_p")}
+    assert found == fields
+
+
+def test_draws_are_seeded() -> None:
+    app = open_page(**TOY, at="14")
+    logits = batch_of(("bigram", (TOY["input"],), None, False)).logits_at(1, 4)
+
+    def shares(n: int, seed: int) -> list[float]:
+        ids = draw(Sampler().probas(logits), n, seed)
+        counts = torch.bincount(ids, minlength=256)[list(Distribution(logits).likeliest(BARS))]
+        return [*(counts / n).tolist(), 1 - counts.sum().item() / n]
+
+    def shown(app: AppTest) -> list[float]:
+        packed = charts(app)["draws"]["data"][0]["x"]
+        return np.frombuffer(b64decode(packed["bdata"]), packed["dtype"]).tolist()
+
+    assert shown(app) == pytest.approx(shares(1000, 123))
+    app.segmented_control(key="draws").set_value(100).run()
+    assert charts(app)["draws"]["layout"]["title"]["text"] == "<b>100 draws</b>"
+    assert shown(app) == pytest.approx(shares(100, 123))
+    button(app, "Draw again").click().run()
+    assert app.number_input(key="seed").value == 124
+    assert query(app)["seed"] == ["124"]
+    assert shown(app) == pytest.approx(shares(100, 124))
+    app.number_input(key="seed").set_value(7).run()
+    assert shown(app) == pytest.approx(shares(100, 7))
+
+
+def test_too_few_draws_are_said_to_be_too_few() -> None:
+    app = open_page()
+    assert any("is expected 0.2 times: 1,000 draws are too few" in caption.value for caption in app.caption)
+    app.number_input(key="top_k").set_value(3).run()
+    assert not any("too few" in caption.value for caption in app.caption)
+
+
+def test_the_last_seed_is_followed_by_the_first() -> None:
+    app = open_page(**TOY, seed=str(2**31 - 1))
+    button(app, "Draw again").click().run()
+    assert app.number_input(key="seed").value == 0
+
+
+def test_the_books_nine_words() -> None:
+    app = open_page(**TOY)
+    app.segmented_control(key="source").set_value("book").run()
+    assert query(app)["from"] == ["book"]
+    assert set(charts(app)) == {"bars", "ranks", "draws"}
+    assert not app.text_area
+    assert not app.code
+    assert app.number_input(key="top_k").max == 9
+    button(app, "Top-k 3").click().run()
+    assert [t for t in charts(app)["bars"]["data"][1]["text"] if t] == ["0.5775", "0.3610", "0.0615"]
+    assert list(app.dataframe[0].value["token"][:3]) == ["forward", "toward", "closer"]
+    assert list(app.dataframe[0].value["after"][:3]) == pytest.approx([0.5775, 0.3610, 0.0615], abs=5e-5)
+    button(app, "Temperature 5").click().run()
+    assert subtitle(charts(app)["bars"]).endswith("all 9 tokens, temperature 5")
+    app.segmented_control(key="source").set_value("text").run()
+    assert app.text_area(key="own-text").value == TOY["input"]
+
+
+def test_step_goes_on_by_one_token_on_both_paths() -> None:
+    app = open_page(input=BOOK)
+    assert continuations(app) == [BOOK, BOOK]
+    for _ in range(2):
+        button(app, "Step").click().run()
+    greedy, sampled = continuations(app)
+    assert greedy == BOOK + " rentingetic"
+    assert sampled == expected(Sampler(), 2, BOOK, "gpt2-untrained")
+    assert query(app)["made"] == ["2"]
+    button(app, "Start over").click().run()
+    assert continuations(app) == [BOOK, BOOK]
+    assert "made" not in query(app)
+
+
+def settled(app: AppTest) -> AppTest:
+    """A page that makes many tokens does so at every tick, which comes only in a browser."""
+    for _ in range(60):
+        if not any("tokens are being made" in caption.value for caption in app.caption):
+            return app
+        app.run()
+    raise AssertionError("the tokens were never made")
+
+
+def test_a_link_makes_the_same_continuation_again() -> None:
+    app = settled(open_page(input=BOOK, made="10", temperature="1.5", top_k="40", seed="5"))
+    greedy, sampled = continuations(app)
+    assert greedy == BOOK + " rentingetic wasnم refres RexMeCHicular stren"
+    assert sampled == expected(Sampler(1.5, 40), 10, BOOK, "gpt2-untrained", seed=5)
+    assert "Sampled path: temperature 1.5, top-k 40, seed 5" in texts(app)
+
+
+def test_play_makes_a_token_at_every_run_until_it_is_stopped() -> None:
+    app = open_page(**TOY)
+    button(app, "Play").click().run()
+    app.run()
+    made = len(continuations(app)[0]) - len(TOY["input"])
+    assert made == 2
+    assert button(app, "Step").disabled
+    button(app, "Stop").click().run()
+    app.run()
+    assert len(continuations(app)[0]) - len(TOY["input"]) == made
+    assert query(app)["made"] == [str(made)]
+    assert button(app, "Play")
+
+
+def test_a_hundred_tokens_are_the_end() -> None:
+    app = settled(open_page(**TOY, made=str(MOST_MADE - 1)))
+    assert "the page makes no more" not in texts(app)
+    button(app, "Play").click().run()
+    app.run()
+    assert "100 tokens are made, and the page makes no more." in texts(app)
+    assert button(app, "Play").disabled
+    assert button(app, "Step").disabled
+    assert continuations(app)[0] == expected(Sampler(0), 100)
+
+
+def test_at_temperature_zero_both_paths_are_one() -> None:
+    app = settled(open_page(**TOY, made="12", temperature="0"))
+    assert len(set(continuations(app))) == 1
+    assert "both paths are the same" in texts(app)
+
+
+def test_the_sampler_and_the_row_change_the_continuation() -> None:
+    app = settled(open_page(model="bigram", input=["one two", "tea time"], made="8"))
+    assert continuations(app) == [expected(Sampler(0), 8, "one two"), expected(Sampler(), 8, "one two")]
+    app.slider(key="temperature").set_value(0.4).run()
+    assert settled(app).code[1].value == expected(Sampler(0.4), 8, "one two")
+    app.session_state["settings"] = replace(app.session_state["settings"], at=(2, 3))
+    app.run()
+    assert settled(app).code[0].value == expected(Sampler(0), 8, "tea time")
+    assert any("goes on after row 2" in caption.value for caption in app.caption)
+
+
+def test_typing_starts_over() -> None:
+    app = settled(open_page(**TOY, made="5"))
+    app.text_area(key="own-text").set_value("Now").run()
+    assert continuations(app) == ["Now", "Now"]
+
+
+def test_each_path_says_what_its_last_token_was_worth() -> None:
+    app = settled(open_page(**TOY, made="4"))
+    (*_, last) = islice(generate(load_model("bigram"), TOY["input"], Sampler(0)), 4)
+    assert f"Newest: {last.token.label} · probability " in texts(app)
+    assert "rank 1" in texts(app)
+    assert any("4 tokens; the loss of the path is" in caption.value for caption in app.caption)
+
+
+def test_half_a_character_is_bytes_until_it_is_whole() -> None:
+    tokens = ByteTokenizer().encode("a💙é")
+    assert [visible(tokens[:n]) for n in (1, 3, 5, 6, 7)] == ["a", "a<F0 9F>", "a💙", "a💙<C3>", "a💙é"]
+
+
+@pytest.mark.parametrize("text", ["", "x", "<script>alert(1)</script>", "\x00", "💙", "$x$ **b**"])
+def test_any_text_is_answered(text: str) -> None:
+    app = open_page(model="bigram", made="3")
+    app.text_area(key="own-text").set_value(text).run()
+    assert not app.exception
+    if len(text.encode()) < 2:
+        assert "No token can be predicted yet" in app.info[0].value
+    else:
+        assert set(charts(app)) == {"bars", "ranks", "draws", "loss"}
+
+
+def test_bits_change_the_loss() -> None:
+    app = open_page(**TOY, units="bits")
+    assert "bits per token" in subtitle(charts(app)["loss"])
+    assert charts(app)["loss"]["layout"]["yaxis"]["title"]["text"] == "loss, bits per token"
+
+
+def test_a_long_text_has_its_curve_bit_by_bit() -> None:
+    text = "The clock on the wall was slow. " * 20
+    app = open_page(model="bigram", input=text)
+    assert "loss" not in charts(app)
+    assert app.get("progress")[0].proto.text == "The loss at 25 temperatures: 128 of 639 tokens …"
+    for _ in range(30):
+        app.run()
+        if "loss" in charts(app):
+            break
+    expected = temperature_curve(batch_of(("bigram", (text,), None, False)))
+    assert charts(app)["loss"]["data"][1]["x"] == pytest.approx([1.0, expected.best])
+
+
+def test_tables_on_demand() -> None:
+    app = open_page(**TOY, top_k="5", at="14")
+    app.session_state["sampling-tables"] = True
+    app.run()
+    tokens, losses = (frame.value for frame in app.dataframe)
+    assert tokens["after"][:5].sum() == pytest.approx(1)
+    assert tokens["drawn"][:5].sum() == 1000
+    assert list(losses.columns) == ["temperature", "loss"]
+    assert len(losses) == 25
+
+
+def test_the_sampler_follows_to_the_other_pages_and_back() -> None:
+    app = open_page(**TOY, temperature="2", top_k="9", made="3")
+    app.query_params.clear()  # as the browser does when a page is chosen from the menu
+    app.switch_page("pages/token_probabilities.py").run()
+    assert app.number_input(key="top_k").value == 9
+    app.query_params.clear()
+    app.switch_page("pages/temperature.py").run()
+    assert app.slider(key="temperature").value == 2.0
+    assert len(continuations(app)[0]) == len(TOY["input"]) + 3
+
+
+def test_who_leaves_while_it_plays_finds_it_stopped() -> None:
+    app = open_page(**TOY)
+    button(app, "Play").click().run()
+    app.query_params.clear()
+    app.switch_page("app.py").run()
+    app.query_params.clear()
+    app.switch_page("pages/temperature.py").run()
+    made = len(continuations(app)[0])
+    app.run()
+    assert len(continuations(app)[0]) == made
+    assert button(app, "Play")
+
+
+def start(prompt: str) -> paths.Start:
+    return paths.Start("bigram", tuple(prompt.encode()), Sampler(), 123)
+
+
+def test_a_path_is_made_once_for_all_and_goes_on_after_it_was_put_away() -> None:
+    way = paths.path(start("shared"))
+    assert paths.path(start("shared")) is way
+    for n in range(1, 31):
+        if n % 10 == 0:  # other paths push its reader out
+            for k in range(paths.MOST_READERS + 1):
+                paths.path(start(f"other {n} {k}")).grow(1)
+        way.grow(n)
+        way.grow(n)  # it is there already
+    assert len(way.steps) == 30
+    ids = [step.token.id for step in islice(generate(load_model("bigram"), "shared", Sampler()), 30)]
+    assert [step.token.id for step in way.steps] == ids
+
+
+def test_no_more_paths_and_readers_are_kept_than_said() -> None:
+    for k in range(paths.MOST_PATHS + 5):
+        paths.path(start(f"many {k}")).grow(1)
+    assert len(paths._paths._slots) == paths.MOST_PATHS
+    assert len(paths._kept("bigram").readers._slots) == paths.MOST_READERS
+
+
+def test_readers_go_with_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_toys", cache.Shelf[cache.Held](1))
+    paths.path(start("gone")).grow(1)
+    owners = len(paths._with_model)
+    cache.reading("uniform", ("ab",), None)  # takes the bigram's place
+    assert len(paths._with_model) == owners - 1

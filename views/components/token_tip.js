@@ -1,0 +1,77 @@
+// What is said of one token when the pointer or the keyboard is on it. Text only ever goes through textContent.
+
+function make(tag, className, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+function likeliest(cells, n) {
+  const top = cells.top(n);
+  const first = top.length ? Math.exp(top[0][1]) : 1;
+  const isIt = ([word, log]) => word === cells.label(n) && Math.abs(log - cells.logs[n]) < 1e-3;
+  const lines = top.map((entry, k) => {
+    const [word, log] = entry;
+    const kind = isIt(entry) ? " true" : "";
+    const bar = make("span", `bar${kind}`);
+    bar.style.width = `${(100 * Math.exp(log)) / first}%`;
+    const rank = make("span", `place${kind}`, kind ? `✓ ${k + 1}` : String(k + 1));
+    return [rank, make("span", `word${kind}`, word), make("span", `proba${kind}`, probaText(log)), bar];
+  });
+  const what = top.some(isIt) ? "The likeliest here, ✓ this token" : "The likeliest here";
+  return make("div", "likely", make("span", "what", what), ...lines.flat());
+}
+
+function tip(cells, n, units) {
+  const log = cells.logs[n];
+  const word = make("span", "word", cells.label(n));
+  const given = cells.given(n) ? [make("span", "word given", cells.given(n)), make("span", "arrow", "→")] : [];
+  const facts = [
+    ["loss", `${inUnits(-log, units).toFixed(4)} ${units}`],
+    ["probability", `${probaText(log)}, ${oddsText(log)}`],
+    ["rank", `${grouped(cells.ranks[n])} of ${grouped(cells.v)}`],
+    ["entropy", `${inUnits(cells.entropies[n], units).toFixed(4)} ${units}`],
+  ];
+  const list = make("dl", "", ...facts.flatMap(([what, value]) => [make("dt", "", what), make("dd", "", value)]));
+  const parts = [make("div", "head", make("span", "", cells.title(n)), ...given, word), list];
+  return [...parts, ...(cells.top(n).length ? [likeliest(cells, n)] : [])];
+}
+
+// Below the token if there is room, else above it; never beyond the edges of the window.
+function place(box, rect) {
+  const [width, height] = [box.offsetWidth, box.offsetHeight];
+  const { clientWidth, clientHeight } = document.documentElement;
+  const left = Math.max(8, Math.min(rect.left, clientWidth - width - 8));
+  const above = rect.top - height - 6;
+  const below = rect.bottom + 6;
+  const top = below + height <= clientHeight - 8 ? below : above >= 8 ? above : Math.max(8, clientHeight - height - 8);
+  box.style.left = `${left}px`;
+  box.style.top = `${top}px`;
+}
+
+// A token that runs over the end of a line has two boxes, of which the first may be a mere blank.
+function boxOf(element) {
+  const boxes = [...element.getClientRects()].sort((one, other) => other.width - one.width);
+  return boxes[0] ?? element.getBoundingClientRect();
+}
+
+function show(state, n) {
+  const { cells, box, data } = state;
+  const seen = cells.ks[n] >= 0 ? n : -1;
+  if (seen === state.seen) return;
+  state.seen = seen;
+  if (seen < 0) return box.hidePopover();
+  box.replaceChildren(...tip(cells, n, data.units));
+  box.showPopover();
+  place(box, boxOf(state.tokens[n]));
+}
+
+// When something scrolls, the tip stays with its token, and goes when that is out of sight.
+function follow(state) {
+  if (state.seen < 0) return;
+  const token = boxOf(state.tokens[state.seen]);
+  const view = state.text.getBoundingClientRect();
+  if (token.bottom < view.top || token.top > view.bottom) show(state, -1);
+  else place(state.box, token);
+}

@@ -1,0 +1,228 @@
+"""The page "Token probabilities", below its text: one fragment, so that choosing a token redraws nothing else."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from gptloss.charts.probabilities import likeliest_chart, position_title
+from gptloss.charts.ranks import cumulative_chart, rank_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.distribution import softmax_latex
+from gptloss.ladder import in_units
+from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.tables import predictions_table
+from views import shell
+from views.components.ladder_table import chosen
+from views.components.token_strip import batch_data, token_strip
+from views.explored import batch_of, scored
+from views.inside import DIGITS
+from views.pins import pinned, pins
+from views.place import Place, place
+from views.search import search
+from views.settings import FEWEST_SHOWN, MOST_SHOWN, Asked, Pin, Settings, View
+
+STRIP = "strip"
+VIEWS = {"probas": "Probabilities", "logits": "Logits"}
+
+
+@st.fragment
+def look_around() -> None:
+    """The strip, and everything about the position that is chosen in it."""
+    shell.write_link()
+    settings = shell.settings()
+    here = place(settings)
+    if here is None:
+        st.info("No token can be predicted yet: write at least two tokens above.")
+        return
+    token_strip(
+        _strip_data(settings.asked),
+        at=here.batch.index(*settings.at),
+        key=STRIP,
+        on_choose=_choose,
+        units=settings.units,
+        named=True,
+    )
+    _figures(here)
+    _charts(here)
+    _softmax(here)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True):
+        search(here)
+    with right.container(border=True):
+        pins(here)
+    pinned(here)
+    with st.container(border=True):
+        _shares(settings.asked, settings.at, settings.pins, here)
+    _tables(here)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _strip_data(asked: Asked) -> dict[str, Any]:
+    return batch_data(batch_of(asked))
+
+
+def _choose() -> None:
+    """Callbacks look the rows up again: one that held them would keep their model in memory."""
+    batch = scored(shell.settings())
+    if batch is not None:
+        shell.change(at=chosen(STRIP, batch))
+
+
+def _figures(here: Place) -> None:
+    """What the target cost here, beside what the model expected it to cost."""
+    units, line, id = here.settings.units, here.here, here.target.id
+    log_proba, excess = line.log_proba(id), round(in_units(line.excess(id), units), 4) + 0.0  # never -0.0000
+    log, base = ("ln", "e") if units == "nats" else ("log₂", "2")
+    figures = [
+        (
+            f"Probability of {shell.literal(here.target.label)}",
+            proba_text(log_proba),
+            f"{odds_text(log_proba)} · rank {line.rank(id):,}",
+        ),
+        (f"Surprisal, {units}", f"{in_units(-log_proba, units):.4f}", f"= −{log} p"),
+        (f"Entropy, {units}", f"{in_units(line.entropy, units):.4f}", "expected surprisal"),
+        ("Effective choices", perplexity_text(line.entropy), f"= {base}^entropy, of {here.v:,}"),
+        ("Surprisal − entropy", f"{excess:+.4f}", _verdict(excess)),
+    ]
+    with st.container(horizontal=True, gap="small", key="figures-here"):
+        for label, value, note in figures:
+            st.metric(label, value, note, delta_color="off", delta_arrow="off")
+
+
+def _verdict(excess: float) -> str:
+    if excess == 0:
+        return "just as expected"
+    return f"{'more' if excess > 0 else 'less'} than expected"
+
+
+def _charts(here: Place) -> None:
+    """What the model expected, as bars, and all V by rank; each with its controls."""
+    settings = here.settings
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True):
+        _bar_controls(settings)
+        _likeliest(settings.asked, settings.at, settings.shown, settings.view, settings.token, settings.pins, here)
+    with right.container(border=True):
+        _cut_controls(here)
+        cuts = settings.top_k, settings.top_p
+        _ranks(settings.asked, settings.at, settings.token, settings.pins, cuts, here)
+
+
+def _bar_controls(settings: Settings) -> None:
+    many, view = st.columns(2, gap="medium", vertical_alignment="bottom")
+    shell.give("shown", settings.shown)
+    many.slider(
+        "Likeliest tokens",
+        FEWEST_SHOWN,
+        MOST_SHOWN,
+        key="shown",
+        on_change=lambda: shell.change(shown=st.session_state.shown),
+    )
+    shell.give("view", settings.view)
+    view.segmented_control(
+        "Bars show",
+        list(VIEWS),
+        format_func=lambda view: VIEWS[view],
+        key="view",
+        required=True,
+        on_change=lambda: shell.change(view=st.session_state.view),
+        help="Two views of the same thing: a softmax turns logits into probabilities and keeps their order.",
+    )
+
+
+def _cut_controls(here: Place) -> None:
+    by_k, by_p = st.columns(2, gap="medium", vertical_alignment="bottom")
+    shell.give("top_k", min(here.settings.top_k, here.v))
+    by_k.number_input(
+        "Cut at top-k (0: off)",
+        0,
+        here.v,
+        step=10,
+        key="top_k",
+        on_change=lambda: shell.change(top_k=st.session_state.top_k),
+        help="Keep only the k likeliest tokens when a token is drawn.",
+    )
+    shell.give("top_p", here.settings.top_p)
+    by_p.number_input(
+        "Cut at top-p (1: off)",
+        0.01,
+        1.0,
+        step=0.05,
+        key="top_p",
+        on_change=lambda: shell.change(top_p=st.session_state.top_p),
+        help="Keep only the fewest likeliest tokens that hold this share of the probability; after top-k.",
+    )
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _likeliest(
+    asked: Asked,
+    at: tuple[int, int],
+    shown: int,
+    view: View,
+    token: int | None,
+    pinned: tuple[Pin, ...],
+    _here: Place,
+) -> None:
+    """What was drawn once is replayed, for any visitor; `_here` follows from the rest."""
+    title = position_title(_here.batch, *at)
+    chart = likeliest_chart(title, _here.here, _here.batch.model.tokenizer, _here.marks, shown, view)
+    st.plotly_chart(chart, key="likeliest", config=CONFIG, alt=f"Bars of the likeliest tokens. {_said(_here)}")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _ranks(
+    asked: Asked,
+    at: tuple[int, int],
+    token: int | None,
+    pinned: tuple[Pin, ...],
+    cuts: tuple[int, float],
+    _here: Place,
+) -> None:
+    chart = rank_chart(_here.here, _here.marks, _here.name, _here.others, *cuts)
+    alt = f"All probabilities from most to least likely. {_said(_here)}"
+    st.plotly_chart(chart, key="ranks", config=CONFIG, alt=alt)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _shares(asked: Asked, at: tuple[int, int], pinned: tuple[Pin, ...], _here: Place) -> None:
+    chart = cumulative_chart(_here.here, _here.name, _here.others)
+    half, most, nearly = _here.here.holders()
+    alt = f"The likeliest tokens added up: {half:,} hold half of the probability, {most:,} 90 %, {nearly:,} 99 %."
+    st.plotly_chart(chart, key="shares", config=CONFIG, alt=alt)
+
+
+def _said(here: Place) -> str:
+    line, id = here.here, here.target.id
+    first = here.token(line.likeliest(1)[0]).label
+    proba = proba_text(line.log_proba(id))
+    return f"{here.name}: target {here.target.label}, probability {proba}, rank {line.rank(id):,}. First: {first}."
+
+
+def _softmax(here: Place) -> None:
+    """From logit to probability for one token, with its numbers."""
+    line, subject = here.here, here.subject
+    first = here.token(line.likeliest(1)[0])
+    with st.container(border=True, key="softmax"):
+        st.text(
+            f"Softmax for {subject.label}, logit z = {line.logit(subject.id):.4f}. The largest logit, that of"
+            f" {first.label}, is taken off all: the result is the same and nothing overflows."
+        )
+        st.latex(softmax_latex(line, subject.id))
+
+
+def _tables(here: Place) -> None:
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="place-tables", on_change=shell.change
+    ) as tables:
+        if tables.open:
+            st.caption(f"The {here.settings.shown} likeliest tokens at {here.name}; logs in nats")
+            top = predictions_table(here.batch.top(*here.at, here.settings.shown))
+            st.dataframe(top, hide_index=True, column_config=DIGITS, key="top-frame")
+            st.caption("How many of the likeliest tokens hold a share of the probability")
+            st.dataframe(_share_table(here), hide_index=True, key="share-frame")
+
+
+def _share_table(here: Place) -> pd.DataFrame:
+    return pd.DataFrame({"share": ["50 %", "90 %", "99 %"], "tokens": here.here.holders()})

@@ -1,0 +1,207 @@
+"""The page "Temperature and sampling", below its text: one fragment, so that a control redraws nothing else."""
+
+import math
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from gptloss.charts.draws import draws_chart
+from gptloss.charts.sampling import bars_chart, ranks_chart
+from gptloss.charts.temperature import best_sentence, temperature_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.ladder import in_units
+from gptloss.numbers import Units, position_name
+from gptloss.sampling import Sampler
+from gptloss.temperature import TemperatureCurve
+from views import paths, shell
+from views.components.ladder_table import chosen
+from views.components.token_strip import batch_data, token_strip
+from views.explored import batch_of, scored
+from views.generation import path_key
+from views.sampler import controls, sampler_of
+from views.settings import DRAWS, LARGEST_SEED, Asked, Settings
+from views.subject import Subject, choice_of, counts_of, subject_of, title_of, token_table
+
+STRIP = "sampling-strip"
+SOURCES = {"text": "The chosen position of my text", "book": "The book’s nine words"}
+LOGIT = {"logit": st.column_config.NumberColumn(format="%.4f")}
+DIGITS = LOGIT | {name: st.column_config.NumberColumn(format="%.4e") for name in ("before", "after")}
+BOOK_DIGITS = LOGIT | {name: st.column_config.NumberColumn(format="%.4f") for name in ("before", "after")}
+# A text of so many tokens has its curve within a second; of a longer one a part is worked out at every tick.
+QUICK, TICK = 256, 0.1
+# Expected draws below which the bars show chance more than probability.
+FEW = 5
+
+
+def source(settings: Settings) -> None:
+    """Whose distribution is shown."""
+    shell.give("source", settings.source)
+    st.segmented_control(
+        "Whose distribution is shown",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        key="source",
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: shell.change(source=st.session_state.source),
+    )
+    if settings.source == "book":
+        st.caption(
+            "Chapter 5.3 of the book has a vocabulary of nine words and these logits for the word after “every effort"
+            " moves you”. The loss of a text and its continuation need a model: choose your own text for them."
+        )
+
+
+@st.fragment
+def reshape(drawn: Settings) -> None:
+    """The strip, the controls and the charts. `drawn` is what the page showed when it was last drawn as a whole."""
+    shell.write_link()
+    settings = shell.settings()
+    subject = subject_of(settings)
+    if subject is None and settings.source == "text":
+        st.info("No token can be predicted yet: write at least two tokens above.")
+        return
+    if subject:
+        _strip(settings)
+    controls(settings)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        _bars(subject, sampler_of(settings))
+    with right.container(border=True, height="stretch"):
+        _ranks(subject, sampler_of(settings))
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        _draws(subject, settings)
+    with right.container(border=True, height="stretch"):
+        if subject:
+            _loss(settings)
+        else:
+            table = token_table(subject, settings)
+            st.dataframe(table, hide_index=True, column_config=BOOK_DIGITS, key="book-frame")
+    if subject:
+        _tables(subject, settings)
+    if settings.made and path_key(settings) != path_key(drawn):
+        st.rerun()  # the continuation below is another one now
+
+
+def _strip(settings: Settings) -> None:
+    token_strip(
+        _strip_data(settings.asked),
+        at=batch_of(settings.asked).index(*settings.at),
+        key=STRIP,
+        on_choose=_choose,
+        units=settings.units,
+        named=True,
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _strip_data(asked: Asked) -> dict[str, Any]:
+    return batch_data(batch_of(asked))
+
+
+def _choose() -> None:
+    """Callbacks look the rows up again: one that held them would keep their model in memory."""
+    batch = scored(shell.settings())
+    if batch is not None:
+        shell.change(at=chosen(STRIP, batch))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _bars(subject: Subject, sampler: Sampler) -> None:
+    """What was drawn once is replayed, for any visitor."""
+    choice = choice_of(subject, sampler)
+    alt = f"{_name(subject)}: the likeliest tokens before and after; {choice.said}. The table below has the numbers."
+    st.plotly_chart(bars_chart(choice, title_of(subject)), key="before-after", config=CONFIG, alt=alt)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _ranks(subject: Subject, sampler: Sampler) -> None:
+    choice = choice_of(subject, sampler)
+    alt = f"All probabilities by rank, before and after; {choice.said}."
+    st.plotly_chart(ranks_chart(choice), key="ranks-after", config=CONFIG, alt=alt)
+
+
+def _name(subject: Subject) -> str:
+    return position_name(*subject[1]) if subject else "The book’s nine words"
+
+
+def _draws(subject: Subject, settings: Settings) -> None:
+    """n draws with the seed, and the buttons for other ones."""
+    with st.container(horizontal=True, gap="small", key="draws-controls"):
+        shell.give("draws", settings.draws)
+        st.segmented_control(
+            "Draws",
+            DRAWS,
+            format_func="{:,}".format,
+            key="draws",
+            required=True,
+            label_visibility="collapsed",
+            on_change=lambda: shell.change(draws=st.session_state.draws),
+        )
+        st.button("Draw again", icon=":material/casino:", help="With the next seed", on_click=_next_seed)
+    _draws_chart(subject, sampler_of(settings), settings.draws, settings.seed)
+    expected = settings.draws * math.exp(choice_of(subject, sampler_of(settings)).after.max().item())
+    if expected < FEW:
+        st.caption(
+            f"The likeliest token is expected {expected:.1f} times: {settings.draws:,} draws are too few to see such"
+            " probabilities. Take more, or cut with top-k."
+        )
+
+
+def _next_seed() -> None:
+    shell.change(seed=(shell.settings().seed + 1) % (LARGEST_SEED + 1))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _draws_chart(subject: Subject, sampler: Sampler, n: int, seed: int) -> None:
+    chart = draws_chart(choice_of(subject, sampler), counts_of(subject, sampler, n, seed))
+    alt = f"How often each of the likeliest tokens came in {n:,} draws with the seed {seed}, against its probability."
+    st.plotly_chart(chart, key="drawn", config=CONFIG, alt=alt)
+
+
+def _loss(settings: Settings) -> None:
+    """The loss of the whole text at every temperature, when it is worked out."""
+    work = paths.curve(settings.asked)
+    total = len(batch_of(settings.asked))
+    while total <= QUICK and not work.finished:
+        work.grow()
+    if work.finished:
+        _loss_chart(settings.asked, settings.temperature, settings.units, work.finished)
+    else:
+        st.fragment(_work_out, run_every=TICK)(settings.asked, total)
+
+
+def _work_out(asked: Asked, total: int) -> None:
+    """A part more at every tick, so that the controls work meanwhile."""
+    work = paths.curve(asked)
+    work.grow()
+    if work.finished:
+        st.rerun()
+    st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _loss_chart(asked: Asked, temperature: float, units: Units, _curve: TemperatureCurve) -> None:
+    """`_curve` follows from the rest."""
+    alt = f"The loss of the whole text at temperatures from 0.1 to 10: {best_sentence(_curve, units)}."
+    st.plotly_chart(temperature_chart(_curve, temperature, units), key="loss-by-temperature", config=CONFIG, alt=alt)
+
+
+def _tables(subject: tuple[Asked, tuple[int, int]], settings: Settings) -> None:
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="sampling-tables", on_change=shell.change
+    ) as tables:
+        if tables.open:
+            st.caption("The likeliest tokens, before and after, and how often each was drawn")
+            st.dataframe(token_table(subject, settings), hide_index=True, column_config=DIGITS, key="sampling-frame")
+            curve = paths.curve(settings.asked).finished
+            if curve:
+                st.caption(f"The loss of the whole text, in {settings.units} per token")
+                st.dataframe(_loss_table(curve, settings.units), hide_index=True, key="temperature-frame")
+
+
+def _loss_table(curve: TemperatureCurve, units: Units) -> pd.DataFrame:
+    losses = [in_units(loss, units) for loss in curve.losses]
+    return pd.DataFrame({"temperature": curve.temperatures, "loss": losses})
