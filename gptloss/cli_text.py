@@ -77,7 +77,7 @@ def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["Sc
         raise GptlossError(f"{name} is one token, so there is no next token to predict; {way}.")
     row = read_row(model, 1, text, None, bos, slide=True)
     limit = model.info.context_length
-    stride = max(1, limit // 2) if len(row.inputs) >= limit + 2 else None
+    stride = max(1, limit // 2) if len(row.inputs) > limit else None
     # `disable=None`: no bar where nobody is watching
     with tqdm(total=len(row.targets), desc="Scoring", unit=" tokens", file=sys.stderr, disable=None) as bar:
         return score_rows(model, [row], stride, lambda done, _: _move(bar, done)), stride

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gptloss.ladder import _latex
+from gptloss.ladder import latex_number
 from gptloss.numbers import perplexity_text, proba_text
 
 # So that twenty probabilities of 1/20 hold half of it in ten, whatever the last digit of their sum.
@@ -118,11 +118,11 @@ def softmax_latex(here: Distribution, id: int) -> str:
     power = here.logit(id) - largest
     total = power - here.log_proba(id)
     shown = f"{largest:.4f}" if largest >= 0 else f"({largest:.4f})"
-    below = _latex(perplexity_text(total))
+    below = latex_number(perplexity_text(total))
     return (
         rf"\begin{{aligned}} p &= \frac{{e^{{z - z_\text{{max}}}}}}"
         rf"{{\sum_{{v=1}}^{{{len(here)}}} e^{{z_v - z_\text{{max}}}}}}"
         rf" = \frac{{e^{{{here.logit(id):.4f} - {shown}}}}}{{{below}}}"
-        rf" \\[1em] &= \frac{{{_latex(proba_text(power, digits=3))}}}{{{below}}}"
-        rf" = {_latex(proba_text(here.log_proba(id), digits=3))} \end{{aligned}}"
+        rf" \\[1em] &= \frac{{{latex_number(proba_text(power, digits=3))}}}{{{below}}}"
+        rf" = {latex_number(proba_text(here.log_proba(id), digits=3))} \end{{aligned}}"
     )

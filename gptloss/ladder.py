@@ -47,7 +47,7 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
     log, base = (r"\ln", "e") if units == "nats" else (r"\log_2", "2")
     torch_log = "log" if units == "nats" else "log2"
     name = f"p_{{{position_name(i, j)[1:]}}}"
-    proba, precise = _latex(proba_text(log_proba)), _latex(proba_text(log_proba, digits=4))
+    proba, precise = latex_number(proba_text(log_proba)), latex_number(proba_text(log_proba, digits=4))
     return (
         Step(
             "Logits",
@@ -61,7 +61,7 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
             f"e to the power of each logit, divided by the sum of all {v:,}, turns the scores into"
             " probabilities that sum to 1.",
             rf"\frac{{e^{{z}}}}{{\sum_{{v=1}}^{{{v}}} e^{{z_v}}}} = \frac{{e^{{{logit:.4f}}}}}"
-            rf"{{{_latex(power_text(logit - log_proba))}}} = {proba}",
+            rf"{{{latex_number(power_text(logit - log_proba))}}} = {proba}",
             f"probas = torch.softmax(logits, dim=-1)  # {shapes(batch)[1]}, each line sums to 1",
         ),
         Step(
@@ -94,13 +94,13 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
         Step(
             "Perplexity",
             f"The model is as unsure as if it chose between {perplexity_text(batch.loss)} equally likely tokens.",
-            rf"{base}^{{\,{loss:.6f}}} = {_latex(perplexity_text(batch.loss))}",
+            rf"{base}^{{\,{loss:.6f}}} = {latex_number(perplexity_text(batch.loss))}",
             "perplexity = torch.exp(loss)  # the loss in nats",
         ),
     )
 
 
-def _latex(number: str) -> str:
+def latex_number(number: str) -> str:
     """`4.76e-06` and `48,725.8` as LaTeX."""
     mantissa, _, exponent = number.partition("e")
     text = mantissa.replace(",", "{,}")

@@ -42,7 +42,7 @@ def read_row(
     """
     tokenizer = model.tokenizer
     before = (start_token(model),) if bos else ()
-    inputs = _tokens(tokenizer, given, f"Row {number}'s input")
+    inputs = tokens_of(tokenizer, given, f"Row {number}'s input")
     if target is None:
         if len(inputs) == 1 and not bos:
             raise GptlossError(
@@ -52,7 +52,7 @@ def read_row(
         sequence, before = before + inputs, ()
         inputs, targets = sequence[:-1], sequence[1:]
     else:
-        targets = _tokens(tokenizer, target, f"Row {number}'s target")
+        targets = tokens_of(tokenizer, target, f"Row {number}'s target")
     limit = model.info.context_length - len(before)
     if len(inputs) > limit and not slide:
         raise TooLongError(
@@ -89,7 +89,7 @@ def _is_id(value: object) -> bool:
     return True
 
 
-def _tokens(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, ...]:
+def tokens_of(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, ...]:
     try:
         tokens = (
             tokenizer.encode(row)

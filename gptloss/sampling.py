@@ -13,7 +13,7 @@ from torch import Tensor
 from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
-from gptloss.rows import TextOrIds, _tokens, start_token
+from gptloss.rows import TextOrIds, start_token, tokens_of
 from gptloss.scoring import TOP, Prediction
 from gptloss.tokens import Token
 
@@ -130,7 +130,7 @@ def generate(
     is not 0 to 2^63 - 1.
     """
     before = (start_token(model),) if bos else ()
-    tokens = _tokens(model.tokenizer, prompt, "The prompt") if len(prompt) or not bos else ()
+    tokens = tokens_of(model.tokenizer, prompt, "The prompt") if len(prompt) or not bos else ()
     return _steps(model, [token.id for token in before + tokens], sampler, _generator(seed))
 
 

@@ -52,32 +52,25 @@ def text_table(batch: ScoredBatch, write: Callable[[Token], str] = lambda token:
 
     What was only read, at the start of a row, has no numbers. `write` is how a token is written.
     """
-    top = batch.top_ids[:, :5]
-    likeliest = [[write(batch.model.tokenizer.token(id)) for id in ids] for ids in top.T.tolist()]
-    table = pd.DataFrame(
+    scored = pd.DataFrame(
         {
             "p": [position_name(i, j) for i, j in batch.positions],
             **_written(batch.targets, write),
             "log_proba": batch.log_probas.double().numpy(),
-            "rank": batch.ranks.numpy(),
+            "rank": pd.array(batch.ranks.numpy(), "Int64"),
             "entropy": batch.entropies.double().numpy(),
         }
-        | {
-            name: column
-            for k, tokens in enumerate(likeliest, 1)
-            for name, column in (
-                (f"top_{k}", tokens),
-                (f"top_{k}_log_proba", batch.top_log_probas[:, k - 1].double().numpy()),
-            )
-        }
-    ).astype({"rank": "Int64"})
-    parts, start = [], 0
+    )
+    for k in range(min(5, batch.top_ids.shape[1])):
+        scored[f"top_{k + 1}"] = [write(batch.model.tokenizer.token(id)) for id in batch.top_ids[:, k].tolist()]
+        scored[f"top_{k + 1}_log_proba"] = batch.top_log_probas[:, k].double().numpy()
+    parts = []
     for row in batch.rows:
-        only_read = () if row.starts else row.inputs[:1]
-        stop = start + len(row.targets)
-        parts += [pd.DataFrame({"p": "", **_written(only_read, write)}), table[start:stop]]
-        start = stop
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)[list(table)]
+        if not row.starts:
+            parts.append(pd.DataFrame({"p": [""], **_written(row.inputs[:1], write)}))
+        first = batch.index(row.number, 1)
+        parts.append(scored[first : first + len(row.targets)])
+    return pd.concat(parts, ignore_index=True)[list(scored)]
 
 
 def _written(tokens: Sequence[Token], write: Callable[[Token], str]) -> dict[str, list[object]]:

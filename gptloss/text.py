@@ -21,7 +21,7 @@ from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Token, text_of
 
 # From the first choice to the last: the classes of GLTR (Gehrmann et al. 2019), and one more.
-RANK_CLASSES = ("1", "2 to 10", "11 to 100", "101 to 1,000", "more")
+RANK_CLASSES = ("1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000")
 _LAST_RANKS = torch.tensor([1, 10, 100, 1_000])
 
 _WORD = re.compile(r"\S+")

@@ -129,6 +129,24 @@ def test_the_books_continuation(page: Page, app: Server) -> None:
     assert copied(page, 0) == "Every effort moves you rentingetic wasnم refres RexMeCHicular stren"
 
 
+def test_the_controls_show_what_counts(page: Page, app: Server) -> None:
+    """Running the page again at once would lose the values that its widgets have just been given."""
+    text = "Tokens that no other test has made"
+    temperature(page, app, f"?input={quote(text)}&made=3&temperature=0.4&top_k=9&top_p=0.8&seed=5")
+    slider = page.get_by_role("slider", name="Temperature (0: greedy)")
+    expect(page.get_by_text("Sampled path: temperature 0.4, top-k 9, top-p 0.8, seed 5")).to_be_visible()
+    wait_until_made(page, 3)
+    page.wait_for_timeout(700)
+    expect(slider).to_have_attribute("aria-valuenow", "0.4")
+    expect(page.get_by_label("Text", exact=True)).to_have_value(text)
+    expect(page.get_by_label("Seed")).to_have_value("5")
+    page.get_by_role("button", name="Temperature 2").click()
+    expect(page.get_by_text("Sampled path: temperature 2, seed 5")).to_be_visible()
+    page.wait_for_timeout(700)
+    expect(slider).to_have_attribute("aria-valuenow", "2")
+    expect(page.get_by_label("Top-k (0: all)")).to_have_value("0")
+
+
 def test_the_sampler_can_be_changed_while_it_plays(page: Page, app: Server) -> None:
     temperature(page, app, TOY)
     page.get_by_role("button", name="Play").click()

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gptloss import ScoredBatch, score
-from gptloss.charts.probabilities import Mark, likeliest_chart, position_title
+from gptloss.charts.loss import position_title
+from gptloss.charts.probabilities import Mark, likeliest_chart
 from gptloss.charts.ranks import Other, cumulative_chart, rank_chart
 from gptloss.charts.theme import MODEL, RUNS, TARGET
 from gptloss.distribution import Distribution

@@ -87,7 +87,7 @@ def test_ranks_are_counted_with_their_share() -> None:
     assert list(bars.y) == [2, 1, 1, 1, 3]
     assert bars.text[0] == "<b>2</b><br>25.0%"
     assert bars.text[4] == "<b>3</b><br>37.5%"
-    assert list(bars.customdata) == ["1", "2 to 10", "11 to 100", "101 to 1,000", "more"]
+    assert list(bars.customdata) == ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"]
     assert (chart.layout.xaxis.title.text, chart.layout.yaxis.title.text) == ("rank", "tokens")
 
 
@@ -141,8 +141,8 @@ def test_sentences_have_numbers_where_there_is_room() -> None:
     parts = [Stretch(b"x.", k, k, 1.0) for k in range(300)]
     axis = sentence_chart(parts, "nats").layout.xaxis
     assert axis.ticktext[0] == "1"
-    assert len(axis.ticktext) <= 24
-    assert min(np.diff(axis.tickvals)) >= 300 / 24
+    assert 10 < len(axis.ticktext) <= 16
+    assert min(np.diff(axis.tickvals)) >= 300 / 16
     few = sentence_chart(parts[:3], "nats").layout.xaxis
     assert list(few.ticktext) == ["1", "2", "3"]
 

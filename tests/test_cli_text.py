@@ -3,10 +3,8 @@ import io
 import json
 import math
 import os
-import pty
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -102,6 +100,15 @@ def test_a_text_longer_than_the_context_is_read_in_windows(
     assert "Read in windows of 16 tokens that move on by 8." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("tokens", "stride"), [(17, None), (18, 8)])
+def test_a_text_that_just_fits_is_read_at_once(
+    tokens: int, stride: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("a" + " a" * (tokens - 1), "utf-8")
+    result = answer(capsys, tmp_path / "a.txt", "--model", "tiny")
+    assert (len(result["tokens"]), result["stride"]) == (tokens, stride)
+
+
 def test_half_characters_are_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("a 💙", "utf-8")
     tokens = answer(capsys, tmp_path / "a.txt")["tokens"]
@@ -130,6 +137,7 @@ def test_from_standard_input_in_a_process_of_its_own() -> None:
 
 def test_progress_for_somebody_who_is_watching(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("x" * 20_000, "utf-8")
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     command = [sys.executable, "-m", "gptloss", "text", str(tmp_path / "long.txt"), "--model", "uniform"]

@@ -13,6 +13,7 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 
 from gptloss import GptlossError, load_model, score
 from gptloss.models import LanguageModel, ModelInfo
+from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
 from gptloss.models.llama import Llama, LlamaConfig, LlamaModel
 from gptloss.models.reader import Recomputed
 from gptloss.sampling import Sampler, Step, draw, generate
@@ -205,8 +206,8 @@ def test_a_seed_that_cannot_be_used(seed: int, tiny: LanguageModel) -> None:
         generate(tiny, "a", seed=seed)
 
 
-def test_the_largest_seed(tiny: LanguageModel) -> None:
-    assert steps(2, tiny, "a", seed=2**63 - 1) == steps(2, tiny, "a", seed=2**63 - 1)
+def test_the_largest_seed(small: LanguageModel) -> None:
+    assert steps(2, small, "a", seed=2**63 - 1) == steps(2, small, "a", seed=2**63 - 1)
 
 
 # --- a text continued ---
@@ -226,7 +227,14 @@ def recomputed(
 
 
 @pytest.fixture(scope="module")
-def tiny_llama() -> LanguageModel:
+def small() -> LanguageModel:
+    """A GPT-2 over bytes, with random weights; context 16."""
+    cfg = GPTConfig(256, 16, emb_dim=24, n_heads=3, n_layers=3)
+    return GPT2(ModelInfo("small", "Small", "", 256, 16, 0), untrained(cfg), ByteTokenizer())
+
+
+@pytest.fixture(scope="module")
+def llama() -> LanguageModel:
     """A Llama over bytes, with random weights; context 16."""
     torch.manual_seed(0)
     cfg = LlamaConfig(256, 16, emb_dim=24, hidden_dim=40, n_heads=6, n_kv_groups=2, n_layers=3)
@@ -235,12 +243,19 @@ def tiny_llama() -> LanguageModel:
 
 @pytest.mark.parametrize("prompt", [[7], list(range(1, 13)), list(range(1, 17)), list(range(40))])
 @pytest.mark.parametrize("sampler", [Sampler(0.0), Sampler(), Sampler(1.5, 40, 0.9)])
-@pytest.mark.parametrize("kind", ["tiny", "tiny_llama"])
+@pytest.mark.parametrize("kind", ["small", "llama"])
 def test_the_cache_gives_what_reading_anew_gives(
     kind: str, sampler: Sampler, prompt: list[int], request: pytest.FixtureRequest
 ) -> None:
     """Before the context is full, across its end and long after it."""
-    model: LanguageModel = request.getfixturevalue(kind)
+    check_against_reading_anew(request.getfixturevalue(kind), prompt, sampler)
+
+
+def test_the_cache_gives_what_reading_anew_gives_with_the_whole_vocabulary(tiny: LanguageModel) -> None:
+    check_against_reading_anew(tiny, list(range(12)), Sampler(1.5, 400, 0.9))
+
+
+def check_against_reading_anew(model: LanguageModel, prompt: list[int], sampler: Sampler) -> None:
     wanted = list(recomputed(model, prompt, 24, sampler, seed=9))
     made = steps(24, model, prompt, sampler, seed=9)
     assert ids(made) == [id for id, _ in wanted]
@@ -248,13 +263,13 @@ def test_the_cache_gives_what_reading_anew_gives(
 
 
 def test_each_token_is_read_once_until_the_context_is_full(
-    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    small: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    monkeypatch.setattr(type(tiny), "reader", lambda self: Recomputed(self))
+    monkeypatch.setattr(type(small), "reader", lambda self: Recomputed(self))
     whole = Recomputed.read
     monkeypatch.setattr(Recomputed, "read", lambda self, ids: (read.append(len(ids)), whole(self, ids))[1])
-    steps(9, tiny, list(range(12)))
+    steps(9, small, list(range(12)))
     assert read == [12, 1, 1, 1, 1, 16, 16, 16, 16]
 
 
@@ -290,31 +305,31 @@ def test_a_small_vocabulary_has_a_short_top() -> None:
     assert [prediction.rank for prediction in steps(1, load_model("uniform"), "Th")[0].top] == [1] * 10
 
 
-def test_text_follows_from_the_seed_alone(tiny: LanguageModel) -> None:
+def test_text_follows_from_the_seed_alone(small: LanguageModel) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one = steps(20, tiny, "a", seed=1)
+    one = steps(20, small, "a", seed=1)
     torch.manual_seed(6)
-    assert steps(20, tiny, "a", seed=1) == one
-    assert steps(20, tiny, "a", seed=torch.Generator().manual_seed(1)) == one
-    assert ids(steps(20, tiny, "a", seed=2)) != ids(one)
+    assert steps(20, small, "a", seed=1) == one
+    assert steps(20, small, "a", seed=torch.Generator().manual_seed(1)) == one
+    assert ids(steps(20, small, "a", seed=2)) != ids(one)
     torch.manual_seed(5)
-    steps(20, tiny, "a")
+    steps(20, small, "a")
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_two_texts_at_once_do_not_disturb_each_other(tiny: LanguageModel) -> None:
-    one, other = generate(tiny, "a", seed=1), generate(tiny, "b", seed=2)
+def test_two_texts_at_once_do_not_disturb_each_other(small: LanguageModel) -> None:
+    one, other = generate(small, "a", seed=1), generate(small, "b", seed=2)
     pairs = list(itertools.islice(zip(one, other, strict=False), 20))
-    assert [pair[0] for pair in pairs] == steps(20, tiny, "a", seed=1)
-    assert [pair[1] for pair in pairs] == steps(20, tiny, "b", seed=2)
+    assert [pair[0] for pair in pairs] == steps(20, small, "a", seed=1)
+    assert [pair[1] for pair in pairs] == steps(20, small, "b", seed=2)
 
 
-def test_nothing_is_read_before_it_is_asked_for(tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_read_before_it_is_asked_for(small: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     heads: list[int] = []
-    head = type(tiny).head
-    monkeypatch.setattr(type(tiny), "head", lambda self, hidden: (heads.append(1), head(self, hidden))[1])
-    made = generate(tiny, "a")
+    head = type(small).head
+    monkeypatch.setattr(type(small), "head", lambda self, hidden: (heads.append(1), head(self, hidden))[1])
+    made = generate(small, "a")
     assert heads == []
     next(made)
     assert heads == [1]

@@ -75,30 +75,34 @@ class Held:
 _large, _small, _toys = Shelf[Held](MOST_LARGE), Shelf[Held](MOST_SMALL), Shelf[Held](MOST_TOYS)
 
 
-def reading(model_name: str, inputs: tuple[str, ...], targets: tuple[str, ...] | None, bos: bool = False) -> Reading:
+def reading(
+    model_name: str,
+    inputs: tuple[str, ...],
+    targets: tuple[str, ...] | None,
+    bos: bool = False,
+    report: Scored = lambda done, total: None,
+) -> Reading:
     """The rows read and scored; the same rows once for all visitors.
 
-    `bos` counts only for a model that has a start token. Raises `GptlossError` if the model cannot be loaded.
+    `bos` counts only for a model that has a start token. `report` hears how many tokens are done, if this call is
+    the one that scores them; what it raises stops the scoring, and nothing is kept. Raises `GptlossError` if the
+    model cannot be loaded.
     """
-    held = _held(model_name)
-    bos = bos and held.model.info.bos_id is not None
-    return held.readings.get((inputs, targets, bos), lambda: _read(held.model, inputs, targets, bos))
+    kept = held(model_name)
+    bos = bos and kept.model.info.bos_id is not None
+    return kept.readings.get((inputs, targets, bos), lambda: _read(kept.model, inputs, targets, bos, None, report))
 
 
 def long_reading(asked: Asked, report: Scored = lambda done, total: None) -> Reading:
-    """The same, but rows longer than the model's context are read too, by windows that move on by half of it.
-
-    `report` hears how many tokens are done, if this call is the one that scores them; what it raises stops the
-    scoring, and nothing is kept.
-    """
+    """The same, but rows longer than the model's context are read too, by windows that move on by half of it."""
     model_name, inputs, targets, bos = asked
-    short = reading(*asked)
+    short = reading(*asked, report)
     if not any(isinstance(error, TooLongError) for error in short.errors.values()):
         return short
-    held = _held(model_name)
-    bos = bos and held.model.info.bos_id is not None
-    stride = stride_of(held.model.info)
-    return held.long.get((inputs, targets, bos), lambda: _read(held.model, inputs, targets, bos, stride, report))
+    kept = held(model_name)
+    bos = bos and kept.model.info.bos_id is not None
+    stride = stride_of(kept.model.info)
+    return kept.long.get((inputs, targets, bos), lambda: _read(kept.model, inputs, targets, bos, stride, report))
 
 
 def stride_of(info: ModelInfo) -> int:
@@ -106,7 +110,8 @@ def stride_of(info: ModelInfo) -> int:
     return max(1, info.context_length // 2)
 
 
-def _held(name: str) -> Held:
+def held(name: str) -> Held:
+    """The loaded model with what it has read; the same for all visitors."""
     return _shelf(find(name).info).get(name, lambda: Held(load_model(name)))
 
 

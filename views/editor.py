@@ -81,6 +81,9 @@ def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
                     on_click=_keep_first,
                     args=(shown, number - 1, error.limit),
                 )
+                st.page_link(
+                    "pages/surprise.py", label="Read all of it, window by window: Surprise in a text", width="content"
+                )
 
 
 def _row(settings: Settings, i: int) -> None:

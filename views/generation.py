@@ -16,6 +16,7 @@ from gptloss.tokens import Token
 from views import shell
 from views.components.token_strip import Cell, strip_data, token_strip
 from views.explored import scored
+from views.later import run_again
 from views.paths import Path, Start, path, prompt_of
 from views.sampler import sampler_of
 from views.settings import MOST_MADE, Settings
@@ -121,7 +122,7 @@ def _paths(ticking: bool) -> None:
     _say(goal, done, settings)
     if ticking and done and (not playing or goal == MOST_MADE):
         st.session_state.playing = False
-        st.rerun()
+        run_again()
 
 
 def _grow(way: Path, goal: int) -> None:

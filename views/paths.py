@@ -14,8 +14,7 @@ import torch
 from gptloss.rows import Row
 from gptloss.sampling import Sampler, Step, generate
 from gptloss.temperature import TemperatureCurve, Work, curve_parts
-from views.cache import Held, Shelf
-from views.cache import _held as held
+from views.cache import Held, Shelf, held
 from views.explored import batch_of
 from views.settings import Asked
 

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from gptloss.charts.probabilities import likeliest_chart, position_title
+from gptloss.charts.loss import position_title
+from gptloss.charts.probabilities import likeliest_chart
 from gptloss.charts.ranks import cumulative_chart, rank_chart
 from gptloss.charts.theme import CONFIG
 from gptloss.distribution import softmax_latex

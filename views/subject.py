@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from gptloss.charts.probabilities import position_title
+from gptloss.charts.loss import position_title
 from gptloss.charts.sampling import Choice
 from gptloss.models import find
 from gptloss.sampling import Sampler, draw

@@ -19,6 +19,7 @@ from views.components.ladder_table import chosen
 from views.components.token_strip import batch_data, token_strip
 from views.explored import batch_of, scored
 from views.generation import path_key
+from views.later import run_again
 from views.sampler import controls, sampler_of
 from views.settings import DRAWS, LARGEST_SEED, Asked, Settings
 from views.subject import Subject, choice_of, counts_of, subject_of, title_of, token_table
@@ -82,7 +83,7 @@ def reshape(drawn: Settings) -> None:
     if subject:
         _tables(subject, settings)
     if settings.made and path_key(settings) != path_key(drawn):
-        st.rerun()  # the continuation below is another one now
+        run_again()  # the continuation below is another one now
 
 
 def _strip(settings: Settings) -> None:
@@ -178,7 +179,7 @@ def _work_out(asked: Asked, total: int) -> None:
     work = paths.curve(asked)
     work.grow()
     if work.finished:
-        st.rerun()
+        run_again()
     st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
 
 

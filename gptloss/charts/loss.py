@@ -49,9 +49,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         places[-1] += 0.8
     ours = [token == target for token, _, _ in rows]
     probas = [np.exp(log_proba) for _, log_proba, _ in rows]
-    chart = figure(
-        f"{_name(i, j)} after {_read_so_far(batch, i, j)}", "what the model expected", height=380, left=140
-    )
+    chart = figure(position_title(batch, i, j), "what the model expected", height=380, left=140)
     chart.add_bar(
         orientation="h",
         x=probas,
@@ -190,6 +188,11 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
     chart.update_yaxes(quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT))
     chart.update_layout(margin_r=60)
     return chart
+
+
+def position_title(batch: ScoredBatch, i: int, j: int) -> str:
+    """`p12 after “every effort”`, as Plotly's markup."""
+    return f"{_name(i, j)} after {_read_so_far(batch, i, j)}"
 
 
 def _name(i: int, j: int) -> str:

@@ -7,11 +7,9 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from gptloss.charts.loss import _name, _read_so_far
 from gptloss.charts.theme import FAINT, MODEL, MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.distribution import Distribution
 from gptloss.numbers import proba_text
-from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Token, Tokenizer
 
 View = Literal["probas", "logits"]
@@ -43,11 +41,6 @@ class _Row:
     def label(self) -> str:
         text = " ".join(["".join(mark.sign for mark in self.marks), plain(self.token.label, 14)]).strip()
         return f"<b>{text}</b>" if self.marks else text
-
-
-def position_title(batch: ScoredBatch, i: int, j: int) -> str:
-    """`p12 after “every effort”`, as Plotly's markup."""
-    return f"{_name(i, j)} after {_read_so_far(batch, i, j)}"
 
 
 def likeliest_chart(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from gptloss.charts.surprise import LABELLED, add_loss
+from gptloss.charts.surprise import add_loss
 from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, level, plain, quiet_axis
 from gptloss.ladder import in_units
 from gptloss.numbers import Units
@@ -14,6 +14,7 @@ from gptloss.scoring import ScoredBatch
 from gptloss.text import Stretch, around, costliest
 
 MOST = 10
+NUMBERED = 16  # numbers that fit below the sentences
 _BLANKS = re.compile(r"\s+")
 LINE = 46  # pixels for a bar with words above it
 
@@ -108,7 +109,7 @@ def sentence_chart(sentences: Sequence[Stretch], units: Units) -> go.Figure:
     )
     chart.add_shape(level(mean, color=MODEL, width=2))
     add_loss(chart, mean)
-    shown = _apart([part.first + part.tokens / 2 for part in sentences], n / LABELLED)
+    shown = _apart([part.first + part.tokens / 2 for part in sentences], n / NUMBERED)
     chart.update_xaxes(
         quiet_axis(
             "sentence",

@@ -160,7 +160,8 @@ def rank_chart(ranks: Int[Tensor, " n"]) -> go.Figure:
         customdata=list(RANK_CLASSES),
         hovertemplate="rank %{customdata}<br>%{y:,} tokens<extra></extra>",
     )
-    names = [name.replace(" to ", "<br>to ") for name in RANK_CLASSES]  # a phone has no room for them on one line
+    # A phone has no room for them on one line.
+    names = [name.replace(" to ", "<br>to ").replace("over ", "over<br>") for name in RANK_CLASSES]
     chart.update_xaxes(
         quiet_axis("rank", tickvals=list(range(len(counts))), ticktext=names, tickangle=0, ticks="", automargin=True)
     )

@@ -1,31 +1,9 @@
 // Draws what token_strip.py sends. Text from visitors and models only ever goes through textContent.
 
-const DECADES = ["≥ 0.1", "≥ 0.01", "≥ 0.001", "≥ 1e-04", "≥ 1e-05", "≥ 1e-06", "less"];
-const RANKS = ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"];
 const NAMED = 24;
 const BLOCK = 60; // tokens, before a paragraph is a block of its own that is laid out only when it is in sight
 const LONG = 24; // characters of a chip, before the rest is cut off
 const READ = "read only, not predicted";
-
-function legend({ colour, units }, cells) {
-  const swatches = (names, steps) =>
-    make("div", "swatches", ...names.map((name, k) => make("span", `swatch s${steps[k]}`, name)));
-  const scale = (what, most, last) => {
-    const ticks = [0, 1, 2, 3, 4].map((k) => Number(((k * most) / 4).toFixed(1)));
-    const marks = ticks.map((tick, k) => make("span", "", k === 4 && last ? last : String(tick)));
-    const bar = swatches(Array(9).fill(""), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-    return [make("span", "what", what), make("div", "scale", bar, make("div", "ticks", ...marks))];
-  };
-  const lnV = inUnits(cells.lnV, units);
-  const log = units === "bits" ? "log₂ V" : "ln V";
-  const parts = {
-    loss: () => scale(`Loss in ${units}`, inUnits(cells.range, units)),
-    probability: () => [make("span", "what", "Probability"), swatches(DECADES, [0, 1, 3, 4, 5, 7, 8])],
-    rank: () => [make("span", "what", "Rank"), swatches(RANKS, [0, 2, 4, 6, 8])],
-    entropy: () => scale(`Entropy in ${units}`, lnV, `${log} = ${lnV.toFixed(2)}`),
-  };
-  return make("div", "legend", ...parts[colour]());
-}
 
 // One element a token, without listeners: the strip listens for all of them.
 const blank = make("span", "token");
@@ -252,7 +230,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (again) draw(state, data);
   if (again || look !== state.look) paint(state, data);
   const told = data.at[1] !== state.turn;
-  if (told) [state.at, state.turn] = chosen.get(data.key)?.[1] === data.at[1] ? chosen.get(data.key) : data.at;
+  const since = chosen.get(data.key);
+  [state.at, state.turn] = since?.[1] === data.at[1] ? since : data.at;
   [state.drawn, state.look] = [tokens, look];
   mark(state);
   if (again || told) reveal(state);

@@ -1,10 +1,33 @@
-// What is said of one token when the pointer or the keyboard is on it. Text only ever goes through textContent.
+// The legend, and what is said of the token under the pointer. Text only ever goes through textContent.
+
+const DECADES = ["≥ 0.1", "≥ 0.01", "≥ 0.001", "≥ 1e-04", "≥ 1e-05", "≥ 1e-06", "less"];
+const RANKS = ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"];
 
 function make(tag, className, ...children) {
   const element = document.createElement(tag);
   if (className) element.className = className;
   element.append(...children);
   return element;
+}
+
+function legend({ colour, units }, cells) {
+  const swatches = (names, steps) =>
+    make("div", "swatches", ...names.map((name, k) => make("span", `swatch s${steps[k]}`, name)));
+  const scale = (what, most, last) => {
+    const ticks = [0, 1, 2, 3, 4].map((k) => Number(((k * most) / 4).toFixed(1)));
+    const marks = ticks.map((tick, k) => make("span", "", k === 4 && last ? last : String(tick)));
+    const bar = swatches(Array(9).fill(""), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    return [make("span", "what", what), make("div", "scale", bar, make("div", "ticks", ...marks))];
+  };
+  const lnV = inUnits(cells.lnV, units);
+  const log = units === "bits" ? "log₂ V" : "ln V";
+  const parts = {
+    loss: () => scale(`Loss in ${units}`, inUnits(cells.range, units)),
+    probability: () => [make("span", "what", "Probability"), swatches(DECADES, [0, 1, 3, 4, 5, 7, 8])],
+    rank: () => [make("span", "what", "Rank"), swatches(RANKS, [0, 2, 4, 6, 8])],
+    entropy: () => scale(`Entropy in ${units}`, lnV, `${log} = ${lnV.toFixed(2)}`),
+  };
+  return make("div", "legend", ...parts[colour]());
 }
 
 function likeliest(cells, n) {
