@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gptloss.errors import GptlossError
     from gptloss.models import load_model
+    from gptloss.sampling import Sampler, generate
     from gptloss.scoring import ScoredBatch, score
     from gptloss.tokens import Token
 
 __version__ = "0.3.0"
-__all__ = ["GptlossError", "ScoredBatch", "Token", "load_model", "score"]
+__all__ = ["GptlossError", "Sampler", "ScoredBatch", "Token", "generate", "load_model", "score"]
 
 _HOME = {
     "GptlossError": "gptloss.errors",
+    "Sampler": "gptloss.sampling",
     "ScoredBatch": "gptloss.scoring",
     "Token": "gptloss.tokens",
+    "generate": "gptloss.sampling",
     "load_model": "gptloss.models",
     "score": "gptloss.scoring",
 }

@@ -92,12 +92,7 @@ def loss_as_json(batch: "ScoredBatch") -> dict[str, Any]:
 
     info = batch.model.info
     return {
-        "model": {
-            "name": info.name,
-            "vocab_size": info.vocab_size,
-            "context_length": info.context_length,
-            "parameters": info.parameters,
-        },
+        "model": info.as_json(),
         "rows": _rows_as_json(batch),
         "count": len(batch),
         "avg_log_proba": batch.avg_log_proba,

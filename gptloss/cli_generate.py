@@ -91,12 +91,7 @@ def made_as_json(
 ) -> dict[str, Any]:
     """What was generated, and from what, as plain data at full precision; logs and entropies in nats."""
     return {
-        "model": {
-            "name": info.name,
-            "vocab_size": info.vocab_size,
-            "context_length": info.context_length,
-            "parameters": info.parameters,
-        },
+        "model": info.as_json(),
         "prompt": prompt,
         "bos": bos,
         "seed": seed,

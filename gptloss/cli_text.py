@@ -103,12 +103,7 @@ def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[st
 
     info, result = batch.model.info, totals(batch)
     return {
-        "model": {
-            "name": info.name,
-            "vocab_size": info.vocab_size,
-            "context_length": info.context_length,
-            "parameters": info.parameters,
-        },
+        "model": info.as_json(),
         "window": info.context_length if stride else None,
         "stride": stride,
         "bos": bos,

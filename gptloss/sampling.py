@@ -14,7 +14,7 @@ from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 from gptloss.rows import TextOrIds, start_token, tokens_of
-from gptloss.scoring import TOP, Prediction
+from gptloss.scoring import TOP, Prediction, predictions
 from gptloss.tokens import Token
 
 SEEDS = 2**63
@@ -130,7 +130,9 @@ def generate(
     is not 0 to 2^63 - 1.
     """
     before = (start_token(model),) if bos else ()
-    tokens = tokens_of(model.tokenizer, prompt, "The prompt") if len(prompt) or not bos else ()
+    if not len(prompt) and not bos:
+        raise GptlossError("The prompt is empty; type some text, or ask for the start token.")
+    tokens = tokens_of(model.tokenizer, prompt, "The prompt") if len(prompt) else ()
     return _steps(model, [token.id for token in before + tokens], sampler, _generator(seed))
 
 
@@ -151,25 +153,12 @@ def _steps(model: LanguageModel, ids: Sequence[int], sampler: Sampler, generator
 def _step(model: LanguageModel, logits: Float[Tensor, " v"], id: int, proba: float) -> Step:
     line, chosen = logits[None], torch.tensor([id])
     normaliser, entropy = measures.normalisers(line)
+    values, ids = measures.likeliest(line, TOP)
     return Step(
         token=model.tokenizer.token(id),
         proba=proba,
         log_proba=(measures.target_logits(line, chosen) - normaliser).item(),
         rank=int(measures.target_ranks(line, chosen)),
         entropy=entropy.item(),
-        top=_top(model, logits, normaliser),
-    )
-
-
-def _top(
-    model: LanguageModel, logits: Float[Tensor, " v"], normaliser: Float[Tensor, " 1"]
-) -> tuple[Prediction, ...]:
-    ids = measures.likeliest(logits[None], TOP)[1][0]
-    log_probas = logits[ids] - normaliser
-    ranks = measures.target_ranks(logits.expand(len(ids), -1), ids)
-    return tuple(
-        Prediction(model.tokenizer.token(id), proba, log_proba, rank)
-        for id, proba, log_proba, rank in zip(
-            ids.tolist(), log_probas.exp().tolist(), log_probas.tolist(), ranks.tolist(), strict=True
-        )
+        top=predictions(model.tokenizer, ids[0], values[0] - normaliser),
     )

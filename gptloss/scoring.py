@@ -21,7 +21,7 @@ from gptloss.models.base import LanguageModel
 from gptloss.numbers import position_name
 from gptloss.rows import Row, TextOrIds, as_rows, read_row
 from gptloss.states import States, hidden_states
-from gptloss.tokens import Token
+from gptloss.tokens import Token, Tokenizer
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
@@ -168,16 +168,26 @@ class ScoredBatch:
 
     def top(self, i: int, j: int, k: int) -> tuple[Prediction, ...]:
         """The k likeliest tokens at (i, j), likeliest first. Equal logits share a rank."""
-        logits = self.logits_at(i, j)
-        best = logits.topk(min(k, len(logits)))
-        log_probas = (best.values - logits.logsumexp(-1)).tolist()
-        ranks = (1 + (logits > best.values[:, None]).sum(-1)).tolist()
-        return tuple(
-            Prediction(self.model.tokenizer.token(id), proba, log_proba, rank)
-            for id, proba, log_proba, rank in zip(
-                best.indices.tolist(), torch.tensor(log_probas).exp().tolist(), log_probas, ranks, strict=True
-            )
+        at = self.index(i, j)
+        ids, log_probas = self.top_ids[at], self.top_log_probas[at]
+        if k > len(ids):
+            logits = self.logits_at(i, j)
+            values, ids = logits.topk(min(k, len(logits)))
+            log_probas = values - logits.logsumexp(-1)
+        return predictions(self.model.tokenizer, ids[:k], log_probas[:k])
+
+
+def predictions(
+    tokenizer: Tokenizer, ids: Int[Tensor, " k"], log_probas: Float[Tensor, " k"]
+) -> tuple[Prediction, ...]:
+    """The k likeliest tokens of a distribution, likeliest first, with their ranks. Logs in nats."""
+    ranks = 1 + (log_probas > log_probas[:, None]).sum(-1)
+    return tuple(
+        Prediction(tokenizer.token(id), proba, log_proba, rank)
+        for id, proba, log_proba, rank in zip(
+            ids.tolist(), log_probas.exp().tolist(), log_probas.tolist(), ranks.tolist(), strict=True
         )
+    )
 
 
 def score(

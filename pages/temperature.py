@@ -16,6 +16,6 @@ with st.spinner("Making the model and scoring the text …"):
     if settings.source == "text":
         own_text(settings)
         explored(settings)
-reshape(shell.settings())
+reshape()
 if settings.source == "text":
     generation(settings)

@@ -16,6 +16,8 @@ install_import_hook(
         "gptloss.models.gpt2",
         "gptloss.models.llama",
         "gptloss.models.toy",
+        "gptloss.models.reader",
+        "gptloss.distribution",
     ],
     "beartype.beartype",
 )

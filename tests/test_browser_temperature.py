@@ -139,12 +139,12 @@ def test_the_controls_show_what_counts(page: Page, app: Server) -> None:
     page.wait_for_timeout(700)
     expect(slider).to_have_value("0.4")
     expect(page.get_by_label("Text", exact=True)).to_have_value(text)
-    expect(page.get_by_label("Seed")).to_have_value("5")
+    expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("5")
     page.get_by_role("button", name="Temperature 2").click()
     expect(page.get_by_text("Sampled path: temperature 2, seed 5")).to_be_visible()
     page.wait_for_timeout(700)
     expect(slider).to_have_value("2")
-    expect(page.get_by_label("Top-k (0: all)")).to_have_value("0")
+    expect(page.get_by_role("spinbutton", name="Top-k (0: all)")).to_have_value("0")
 
 
 def test_the_sampler_can_be_changed_while_it_plays(page: Page, app: Server) -> None:

@@ -1,5 +1,7 @@
 """What the three pages under Explore share: the visitor's own text, scored, however long."""
 
+from typing import Any
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -9,6 +11,7 @@ from gptloss.numbers import position_name
 from gptloss.scoring import ScoredBatch
 from views import shell
 from views.cache import long_reading, stride_of
+from views.components.token_strip import batch_data
 from views.editor import start_of
 from views.settings import Asked, Settings, joined
 
@@ -77,6 +80,12 @@ def batch_of(asked: Asked) -> ScoredBatch:
     batch = long_reading(asked).batch
     assert batch is not None, "only what was scored is drawn"
     return batch
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def strip_of(asked: Asked) -> dict[str, Any]:
+    """What the token strip shows of it; once for all visitors and pages."""
+    return batch_data(batch_of(asked))
 
 
 def _report(place: DeltaGenerator, done: int, total: int) -> None:

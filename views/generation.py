@@ -16,22 +16,18 @@ from gptloss.tokens import Token
 from views import shell
 from views.components.token_strip import Cell, strip_data, token_strip
 from views.explored import scored
-from views.later import run_again
+from views.later import rest
 from views.paths import Path, Start, path, prompt_of
-from views.sampler import sampler_of
+from views.sampler import PATHS, sampler_of
 from views.settings import MOST_MADE, Settings
 
-# Seconds between two tokens while it plays, and how long tokens that a link asks for are made at a time.
-TICK, STRETCH = 0.2, 0.3
+# Seconds between two tokens while it plays; how long the page may be busy with the tokens that a link asks for, and
+# then every tick.
+TICK, PATIENCE, STRETCH = 0.2, 2.0, 0.3
 # Of the prompt, before the tokens that were made.
 PROMPT_SHOWN = 8
 GREEDY = Sampler(temperature=0)
 TITLES = ("Greedy path: always the first choice", "Sampled path")
-
-
-def path_key(settings: Settings) -> tuple[object, ...]:
-    """What the sampled path depends on."""
-    return settings.asked, settings.at[0], sampler_of(settings), settings.seed
 
 
 def generation(settings: Settings) -> None:
@@ -39,25 +35,17 @@ def generation(settings: Settings) -> None:
 
     The buttons stand outside of what ticks: only a run of the whole page can stop it.
     """
-    batch = scored(settings)
-    if batch is None:
+    if scored(settings) is None:
         return
     if shell.just_opened():
         st.session_state.playing = False
-    playing = bool(st.session_state.get("playing"))
     st.header("Generate", anchor=False)
-    row = len(batch.rows) > 1
-    st.caption(
-        f"The text goes on{f' after row {settings.at[0]}' if row else ''}, token by token. The same seed always gives"
-        " the same tokens."
-    )
-    _buttons(settings, playing)
-    ticking = playing or any(len(way.steps) < settings.made for way in _ways(batch, settings))
-    st.fragment(_paths, run_every=TICK if ticking else None)(ticking)
+    _buttons(settings)
+    _paths()
 
 
-def _buttons(settings: Settings, playing: bool) -> None:
-    full = settings.made == MOST_MADE
+def _buttons(settings: Settings) -> None:
+    playing, full = _playing(), settings.made == MOST_MADE
     with st.container(horizontal=True, gap="small", key="generate"):
         if playing:
             st.button("Stop", icon=":material/stop:", type="primary", key="stop", on_click=_play, args=(False,))
@@ -97,32 +85,49 @@ def _ways(batch: ScoredBatch, settings: Settings) -> tuple[Path, Path]:
     return path(greedy), path(greedy if sampler.greedy else Start(settings.model, prompt, sampler, settings.seed))
 
 
-def _paths(ticking: bool) -> None:
-    """Both paths as far as they go, and one token more if they are playing.
+@st.fragment(key=PATHS)
+def _paths() -> None:
+    """Both paths. The tokens that a link asks for are made here, or at every tick if that takes long."""
+    settings = shell.settings()
+    batch = scored(settings)
+    if batch is None:
+        return
+    where = f" after row {settings.at[0]}" if len(batch.rows) > 1 else ""
+    st.caption(f"The text goes on{where}, token by token. The same seed always gives the same tokens.")
+    place, end = st.empty(), time.monotonic() + PATIENCE
+    for way in _ways(batch, settings):
+        while len(way.steps) < settings.made and time.monotonic() < end:
+            way.grow(settings.made)
+            place.caption(f"Token {len(way.steps)} of {settings.made} is made …")
+    place.empty()
+    if _playing() or not _made(_ways(batch, settings), settings.made):
+        st.fragment(_tick, run_every=TICK)()
+    else:
+        _both(settings.made)
 
-    What is drawn between two tokens is where a press of Stop comes through.
+
+def _tick() -> None:
+    """One token more on each path if they are playing, or some of those that a link asks for.
+
+    What is drawn between two paths is where a press of Stop comes through.
     """
     settings = shell.settings()
     batch = scored(settings)
     if batch is None:
         return
-    playing = bool(st.session_state.get("playing"))
-    goal = min(settings.made + playing, MOST_MADE)
+    goal = min(settings.made + _playing(), MOST_MADE)
     ways = _ways(batch, settings)
-    boxes = []
-    for n, (column, way) in enumerate(zip(st.columns(2, gap="medium"), ways, strict=True)):
+    for way in ways:
         _grow(way, goal)
-        boxes.append(column.container(border=True, height="stretch", key=f"path-{n}"))
-    done = all(len(way.steps) >= goal for way in ways)
+        st.empty()
+    done = _made(ways, goal)
     if done and goal > settings.made:
         shell.change(made=goal)  # before it is drawn: what was seen is not taken back
-    for n, (box, way) in enumerate(zip(boxes, ways, strict=True)):
-        with box:
-            _path(n, way, way.steps[:goal], settings)
-    _say(goal, done, settings)
-    if ticking and done and (not playing or goal == MOST_MADE):
+    _both(goal)
+    if _playing() and shell.settings().made == MOST_MADE:
         st.session_state.playing = False
-        run_again()
+        st.rerun()  # the buttons are to show it
+    rest("paths", done=done and not _playing())
 
 
 def _grow(way: Path, goal: int) -> None:
@@ -130,6 +135,25 @@ def _grow(way: Path, goal: int) -> None:
     end = time.monotonic() + STRETCH
     while len(way.steps) < goal and time.monotonic() < end:
         way.grow(goal)
+
+
+def _made(ways: Sequence[Path], goal: int) -> bool:
+    return all(len(way.steps) >= goal for way in ways)
+
+
+def _playing() -> bool:
+    return bool(st.session_state.get("playing"))
+
+
+def _both(goal: int) -> None:
+    settings = shell.settings()
+    batch = scored(settings)
+    assert batch is not None, "only what was scored is continued"
+    ways = _ways(batch, settings)
+    for n, (column, way) in enumerate(zip(st.columns(2, gap="medium"), ways, strict=True)):
+        with column.container(border=True, height="stretch", key=f"path-{n}"):
+            _path(n, way, way.steps[:goal], settings)
+    _say(goal, _made(ways, goal), settings)
 
 
 def _say(goal: int, done: bool, settings: Settings) -> None:

@@ -1,21 +1,22 @@
-"""Running the whole page again from a fragment, without losing what the fragment has just drawn."""
+"""How a fragment that ticks comes to rest."""
+
+import time
 
 import streamlit as st
 
-SOON = 0.05
+# Seconds after which the browser has shown all that it was sent, even if it had to fetch code for it.
+REST = 5.0
 
 
-def run_again() -> None:
-    """Run the page again as soon as the browser has got what was drawn until now.
+def rest(name: str, done: bool) -> None:
+    """Call at every tick: some time after all is `done`, the page runs again, this time without what ticks.
 
-    `st.rerun()` at once would throw away what is still on its way: a widget that was given a new value would show its
-    smallest one. The browser asks for this run, and it does so when it has read what came before.
+    Only a run of the whole page stops the ticks. At once it would be too early: a widget that was given a value and
+    is not on the screen yet would be drawn by the second run, which gives it none, and show its smallest one.
     """
-    st.session_state.asked_again = False
-    st.fragment(_run_again, run_every=SOON)()
-
-
-def _run_again() -> None:
-    if st.session_state.asked_again:
+    name = f"{name}-done-at"
+    if not done:
+        st.session_state.pop(name, None)
+    elif time.monotonic() - st.session_state.setdefault(name, time.monotonic()) > REST:
+        del st.session_state[name]
         st.rerun()
-    st.session_state.asked_again = True

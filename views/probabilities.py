@@ -1,6 +1,5 @@
 """The page "Token probabilities", below its text: one fragment, so that choosing a token redraws nothing else."""
 
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -15,8 +14,8 @@ from gptloss.numbers import odds_text, perplexity_text, proba_text
 from gptloss.tables import predictions_table
 from views import shell
 from views.components.ladder_table import chosen
-from views.components.token_strip import batch_data, token_strip
-from views.explored import batch_of, scored
+from views.components.token_strip import token_strip
+from views.explored import scored, strip_of
 from views.inside import DIGITS
 from views.pins import pinned, pins
 from views.place import Place, place
@@ -37,7 +36,7 @@ def look_around() -> None:
         st.info("No token can be predicted yet: write at least two tokens above.")
         return
     token_strip(
-        _strip_data(settings.asked),
+        strip_of(settings.asked),
         at=here.batch.index(*settings.at),
         key=STRIP,
         on_choose=_choose,
@@ -56,11 +55,6 @@ def look_around() -> None:
     with st.container(border=True):
         _shares(settings.asked, settings.at, settings.pins, here)
     _tables(here)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _strip_data(asked: Asked) -> dict[str, Any]:
-    return batch_data(batch_of(asked))
 
 
 def _choose() -> None:

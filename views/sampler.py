@@ -7,6 +7,8 @@ from gptloss.sampling import Sampler
 from views import shell
 from views.settings import HOTTEST, LARGEST_SEED, Settings
 
+# The fragments that change with the sampler: the charts, and the continuation.
+CHARTS, PATHS = "sampling-charts", "sampling-paths"
 # The vocabulary of the book's chapter 5.3.
 BOOK_WORDS = ("closer", "every", "effort", "forward", "inches", "moves", "pizza", "toward", "you")
 OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
@@ -48,7 +50,7 @@ def controls(settings: Settings) -> None:
         with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
             st.caption("Examples", width="content")
             for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
-                st.button(name, type="tertiary", on_click=shell.change, kwargs=fields)
+                st.button(name, type="tertiary", on_click=change, kwargs=fields)
 
 
 def _slider(field: str, label: str, low: float, high: float, step: float, value: float) -> None:
@@ -62,4 +64,12 @@ def _number(field: str, label: str, high: int, value: int) -> None:
 
 
 def _read(field: str) -> None:
-    shell.change(**{field: st.session_state[field]})
+    change(**{field: st.session_state[field]})
+
+
+def change(**fields: object) -> None:
+    """Set these fields from a callback of the charts; the continuation follows, if there is one."""
+    shell.change(**fields)
+    settings = shell.settings()
+    if settings.made and settings.source == "text":
+        st.rerun([CHARTS, PATHS])

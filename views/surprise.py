@@ -1,7 +1,6 @@
 """The page "Surprise in a text", below its text: the numbers, the coloured tokens, and where the loss is."""
 
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -17,8 +16,8 @@ from gptloss.tables import text_csv, text_table
 from gptloss.text import Stretch, sentences, totals, words
 from views import shell
 from views.components.ladder_table import chosen
-from views.components.token_strip import batch_data, token_strip
-from views.explored import batch_of, scored
+from views.components.token_strip import token_strip
+from views.explored import batch_of, scored, strip_of
 from views.inside import DIGITS
 from views.settings import Asked, Settings
 
@@ -67,7 +66,7 @@ def surprise() -> None:
     with text:
         _colours(settings)
         token_strip(
-            _strip_data(settings.asked),
+            strip_of(settings.asked),
             at=batch.index(*settings.at),
             key=STRIP,
             on_choose=_choose,
@@ -106,11 +105,6 @@ def _choose() -> None:
     batch = scored(shell.settings())
     if batch is not None:
         shell.change(at=chosen(STRIP, batch))
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _strip_data(asked: Asked) -> dict[str, Any]:
-    return batch_data(batch_of(asked))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

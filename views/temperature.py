@@ -1,7 +1,6 @@
 """The page "Temperature and sampling", below its text: one fragment, so that a control redraws nothing else."""
 
 import math
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -16,11 +15,10 @@ from gptloss.sampling import Sampler
 from gptloss.temperature import TemperatureCurve
 from views import paths, shell
 from views.components.ladder_table import chosen
-from views.components.token_strip import batch_data, token_strip
-from views.explored import batch_of, scored
-from views.generation import path_key
-from views.later import run_again
-from views.sampler import controls, sampler_of
+from views.components.token_strip import token_strip
+from views.explored import batch_of, scored, strip_of
+from views.later import rest
+from views.sampler import CHARTS, change, controls, sampler_of
 from views.settings import DRAWS, LARGEST_SEED, Asked, Settings
 from views.subject import Subject, choice_of, counts_of, subject_of, title_of, token_table
 
@@ -54,9 +52,9 @@ def source(settings: Settings) -> None:
         )
 
 
-@st.fragment
-def reshape(drawn: Settings) -> None:
-    """The strip, the controls and the charts. `drawn` is what the page showed when it was last drawn as a whole."""
+@st.fragment(key=CHARTS)
+def reshape() -> None:
+    """The strip, the controls, and the charts of one distribution before and after."""
     shell.write_link()
     settings = shell.settings()
     subject = subject_of(settings)
@@ -82,13 +80,11 @@ def reshape(drawn: Settings) -> None:
             st.dataframe(table, hide_index=True, column_config=BOOK_DIGITS, key="book-frame")
     if subject:
         _tables(subject, settings)
-    if settings.made and path_key(settings) != path_key(drawn):
-        run_again()  # the continuation below is another one now
 
 
 def _strip(settings: Settings) -> None:
     token_strip(
-        _strip_data(settings.asked),
+        strip_of(settings.asked),
         at=batch_of(settings.asked).index(*settings.at),
         key=STRIP,
         on_choose=_choose,
@@ -97,16 +93,11 @@ def _strip(settings: Settings) -> None:
     )
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _strip_data(asked: Asked) -> dict[str, Any]:
-    return batch_data(batch_of(asked))
-
-
 def _choose() -> None:
     """Callbacks look the rows up again: one that held them would keep their model in memory."""
     batch = scored(shell.settings())
     if batch is not None:
-        shell.change(at=chosen(STRIP, batch))
+        change(at=chosen(STRIP, batch))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -152,7 +143,7 @@ def _draws(subject: Subject, settings: Settings) -> None:
 
 
 def _next_seed() -> None:
-    shell.change(seed=(shell.settings().seed + 1) % (LARGEST_SEED + 1))
+    change(seed=(shell.settings().seed + 1) % (LARGEST_SEED + 1))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -165,22 +156,24 @@ def _draws_chart(subject: Subject, sampler: Sampler, n: int, seed: int) -> None:
 def _loss(settings: Settings) -> None:
     """The loss of the whole text at every temperature, when it is worked out."""
     work = paths.curve(settings.asked)
-    total = len(batch_of(settings.asked))
-    while total <= QUICK and not work.finished:
+    while len(batch_of(settings.asked)) <= QUICK and not work.finished:
         work.grow()
     if work.finished:
-        _loss_chart(settings.asked, settings.temperature, settings.units, work.finished)
+        _work_out()
     else:
-        st.fragment(_work_out, run_every=TICK)(settings.asked, total)
+        st.fragment(_work_out, run_every=TICK)()
 
 
-def _work_out(asked: Asked, total: int) -> None:
-    """A part more at every tick, so that the controls work meanwhile."""
-    work = paths.curve(asked)
-    work.grow()
-    if work.finished:
-        run_again()
-    st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
+def _work_out() -> None:
+    """The curve, or a part more of it at every tick, so that the controls work meanwhile."""
+    settings = shell.settings()
+    work, total = paths.curve(settings.asked), len(batch_of(settings.asked))
+    rest("curve", done=work.finished is not None)
+    if work.finished is None:
+        work.grow()
+        st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
+    else:
+        _loss_chart(settings.asked, settings.temperature, settings.units, work.finished)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -27,7 +27,7 @@ def plain(text: str, limit: int = 24) -> str:
     """Text for a Plotly label: its `<b>` and `$x$` shown as typed, and shortened in the middle past `limit`."""
     if len(text) > limit:
         text = f"{text[: limit - 6]}…{text[-5:]}"
-    return html.escape(text).replace("$", "&#36;")
+    return html.escape(text, quote=False).replace("$", "&#36;")
 
 
 def figure(title: str, subtitle: str, height: int, left: int = 72) -> go.Figure:

@@ -32,6 +32,15 @@ class ModelInfo:
     source: str = ""
     bos_id: int | None = None
 
+    def as_json(self) -> dict[str, str | int]:
+        """What results say of the model that gave them."""
+        return {
+            "name": self.name,
+            "vocab_size": self.vocab_size,
+            "context_length": self.context_length,
+            "parameters": self.parameters,
+        }
+
 
 @runtime_checkable
 class Reader(Protocol):
