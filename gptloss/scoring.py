@@ -172,8 +172,8 @@ class ScoredBatch:
         ids, log_probas = self.top_ids[at], self.top_log_probas[at]
         if k > len(ids):
             logits = self.logits_at(i, j)
-            values, ids = logits.topk(min(k, len(logits)))
-            log_probas = values - logits.logsumexp(-1)
+            values, order = logits.sort(descending=True, stable=True)
+            ids, log_probas = order[:k], values[:k] - logits.logsumexp(-1)
         return predictions(self.model.tokenizer, ids[:k], log_probas[:k])
 
 

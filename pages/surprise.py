@@ -15,9 +15,7 @@ with st.spinner("Making the model and scoring the text …"):
 
     chooser(settings)
     batch = explored(settings)
-if batch is None:
-    st.info("Nothing can be scored yet: write at least two tokens above, or choose a sample.")
-else:
+if batch:  # what is wrong otherwise has been said
     numbers(batch, settings)
     surprise()
     charts(settings.asked, settings.units)

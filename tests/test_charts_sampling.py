@@ -169,7 +169,7 @@ def test_draws_are_counted_against_their_probability() -> None:
     choice = book(Sampler(5.0))
     drawn = counts(choice, 1_000)
     chart = draws_chart(choice, drawn)
-    bars, points = chart.data
+    bars, points, figures = chart.data
     p = by_hand(choice.logits, choice.sampler)[list(choice.ids)].numpy()
     assert bars.x == pytest.approx(drawn[list(choice.ids)].numpy() / 1000)
     assert sum(bars.x) == pytest.approx(1)
@@ -177,9 +177,7 @@ def test_draws_are_counted_against_their_probability() -> None:
     assert points.error_x.array == pytest.approx(2 * np.sqrt(p * (1 - p) / 1000))
     inside = sum(abs(bars.x - p) <= points.error_x.array)
     assert f"{inside} of 9 bars end within" in chart.layout.title.subtitle.text
-    assert [note.text for note in chart.layout.annotations] == [
-        str(count) for count in drawn[list(choice.ids)].tolist()
-    ]
+    assert [text.strip() for text in figures.text] == [str(count) for count in drawn[list(choice.ids)].tolist()]
     assert bars.marker.color == DRAWN
     assert chart.layout.title.text == "<b>1,000 draws</b>"
     assert chart.layout.xaxis.title.text == "share of the draws"
@@ -189,13 +187,14 @@ def test_all_other_tokens_are_one_bar_that_may_run_off(lecture: ScoredBatch) -> 
     choice = lecture_choice(lecture, Sampler())
     drawn = counts(choice, 1_000)
     chart = draws_chart(choice, drawn)
-    bars, points = chart.data
+    bars, points, off, figures = chart.data
     assert len(bars.x) == BARS + 1
     assert chart.layout.yaxis.ticktext[-1] == "all others"
     assert sum(bars.x) == pytest.approx(1)
     assert sum(points.x) == pytest.approx(1)
     assert chart.layout.xaxis.range[1] < 0.01 < bars.x[-1]
-    assert chart.layout.annotations[-1].text == f"<b>{round(bars.x[-1] * 1000)} →</b>"
+    assert [text.strip() for text in off.text] == [f"<b>{round(bars.x[-1] * 1000)} →</b>"]
+    assert len(figures.text) == BARS
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -203,7 +202,7 @@ def test_more_draws_come_nearer(seed: int) -> None:
     choice = book(Sampler(5.0))
     away = []
     for n in (100, 10_000):
-        bars, points = draws_chart(choice, counts(choice, n, seed)).data
+        bars, points, _ = draws_chart(choice, counts(choice, n, seed)).data
         away.append(float(np.abs(np.array(bars.x) - np.array(points.x)).max()))
     assert away[1] < away[0]
 

@@ -80,3 +80,7 @@ def test_normalisers_against_float64(seed: int, scale: float) -> None:
     logits, _ = case(seed, scale=scale, n=9)
     sums, _ = measures.normalisers(logits)
     torch.testing.assert_close(sums.double(), logits.double().logsumexp(-1), atol=1e-6 * max(1, scale), rtol=1e-6)
+
+
+def test_of_equals_the_lower_id_comes_first() -> None:
+    assert measures.likeliest(torch.zeros(2, 256), 10)[1].tolist() == [list(range(10))] * 2

@@ -179,3 +179,14 @@ def test_a_broken_checkpoint_is_said_and_the_page_goes_on(
     app = page(model=str(tmp_path))
     assert numbers(app)[0] == "10.7940"
     assert says in texts(app)
+
+
+def test_the_start_token_leaves_the_chosen_token_chosen() -> None:
+    app = page(input=["every effort moves you"], at="13")
+    for on, at in ((True, "14"), (False, "13")):
+        app.toggle(key="bos").set_value(on).run()
+        assert query(app)["at"] == [at]
+        assert app.session_state["settings"].bos is on
+    app = page(at="12")  # rows with targets of their own have the same places with a start token
+    app.toggle(key="bos").set_value(True).run()
+    assert query(app)["at"] == ["12"]

@@ -151,7 +151,7 @@ def test_draws_are_seeded() -> None:
 
 def test_too_few_draws_are_said_to_be_too_few() -> None:
     app = open_page()
-    assert any("is expected 0.2 times: 1,000 draws are too few" in caption.value for caption in app.caption)
+    assert any("is expected 0.18 times: 1,000 draws are too few" in caption.value for caption in app.caption)
     app.number_input(key="top_k").set_value(3).run()
     assert not any("too few" in caption.value for caption in app.caption)
 
@@ -278,7 +278,8 @@ def test_any_text_is_answered(text: str) -> None:
     app.text_area(key="own-text").set_value(text).run()
     assert not app.exception
     if len(text.encode()) < 2:
-        assert "No token can be predicted yet" in app.info[0].value
+        assert ("is empty" if not text else "is one token") in app.text[0].value
+        assert not charts(app)
     else:
         assert set(charts(app)) == {"bars", "ranks", "draws", "loss"}
 
@@ -368,3 +369,20 @@ def test_readers_go_with_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
     owners = len(paths._with_model)
     cache.reading("uniform", ("ab",), None)  # takes the bigram's place
     assert len(paths._with_model) == owners - 1
+
+
+def test_a_top_k_above_the_vocabulary_keeps_all() -> None:
+    app = open_page(**TOY, from_="book", top_k="100")
+    assert subtitle(charts(app)["bars"]).endswith("all 9 tokens, temperature 1")
+    assert app.number_input(key="top_k").value == 9
+
+
+def test_equal_probabilities_are_the_same_at_any_temperature() -> None:
+    app = open_page(model="uniform", input="tea")
+    assert subtitle(charts(app)["loss"]).startswith("the same at every temperature")
+
+
+def test_at_temperature_0_the_loss_is_said_to_be_infinite() -> None:
+    said = "At temperature 0 the loss is infinite"
+    assert any(said in caption.value for caption in open_page(**TOY, temperature="0").caption)
+    assert not any(said in caption.value for caption in open_page(**TOY, temperature="1").caption)

@@ -59,7 +59,7 @@ def explored(settings: Settings) -> ScoredBatch | None:
         shell.unusable(error)
     place.empty()
     for number, reason in found.errors.items():
-        _row_error(number, reason)
+        _row_error(number, reason, texts(settings))
     batch = found.batch
     if batch and settings.at not in batch.positions:
         i, j = batch.positions[0]
@@ -107,10 +107,13 @@ def _windows(batch: ScoredBatch, settings: Settings) -> None:
         )
 
 
-def _row_error(number: int, error: GptlossError) -> None:
+def _row_error(number: int, error: GptlossError, rows: tuple[str, ...]) -> None:
+    """What is wrong with a row; of an only row, that is the whole text."""
+    alone = len(rows) == 1
     with st.container(border=True, key=f"error-{number}", gap="xsmall"):
-        st.badge(f"Row {number} is left out", icon=":material/error:", color="red")
-        st.text(str(error))
+        left_out = "The text is not scored" if alone else f"Row {number} is left out"
+        st.badge(left_out, icon=":material/error:", color="red")
+        st.text(str(error) if rows[number - 1] or not alone else "The text is empty; write at least two tokens.")
         if isinstance(error, TooLongError):
             st.button(
                 f"Keep the first {error.limit:,} tokens",

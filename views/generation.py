@@ -93,7 +93,10 @@ def _paths() -> None:
     if batch is None:
         return
     where = f" after row {settings.at[0]}" if len(batch.rows) > 1 else ""
-    st.caption(f"The text goes on{where}, token by token. The same seed always gives the same tokens.")
+    st.caption(
+        f"The text goes on{where}, token by token. The same seed always gives the same tokens. Probabilities and"
+        " ranks are the model’s own, before temperature and cuts."
+    )
     place, end = st.empty(), time.monotonic() + PATIENCE
     for way in _ways(batch, settings):
         while len(way.steps) < settings.made and time.monotonic() < end:

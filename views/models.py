@@ -62,9 +62,18 @@ def _start_token(info: ModelInfo) -> None:
         "Start token",
         key="bos",
         disabled=info.bos_id is None and not on and not shell.compares(),
-        on_change=lambda: shell.change(bos=st.session_state.bos),
+        on_change=_switch_start,
         help=_start_token_help(info),
     )
+
+
+def _switch_start() -> None:
+    """In a text that predicts itself the start token moves each token by one place; the chosen one stays chosen."""
+    current, on = shell.settings(), bool(st.session_state.bos)
+    i, j = current.at
+    if current.targets is None and find(current.model).info.bos_id is not None:
+        j = max(1, j + (1 if on else -1))
+    shell.change(bos=on, at=(i, j))
 
 
 def _start_token_help(info: ModelInfo) -> str:

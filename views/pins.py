@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from gptloss.ladder import in_units
-from gptloss.numbers import position_name
+from gptloss.numbers import position_name, proba_text
 from gptloss.tokens import text_of
 from views import shell
 from views.inside import DIGITS
@@ -85,7 +85,7 @@ def _positions(positions: list[tuple[int, int]], here: Place) -> pd.DataFrame:
             "position": [position_name(*at) for at in places],
             "after": [_read(at, here) for at in places],
             "target": [token.label for token in targets],
-            "proba": [line.log_probas[token.id].exp().item() for line, token in pairs],
+            "probability": [proba_text(line.log_proba(token.id)) for line, token in pairs],
             f"surprisal ({units})": [in_units(line.surprisal(token.id), units) for line, token in pairs],
             f"entropy ({units})": [in_units(line.entropy, units) for line in lines],
             "effective choices": [line.effective_choices for line in lines],
@@ -110,7 +110,7 @@ def _tokens(ids: list[int], positions: list[tuple[int, int]], here: Place) -> pd
             "token": [here.token(id).label for id, _, _ in pairs],
             "id": [id for id, _, _ in pairs],
             "position": [position_name(*at) for _, at, _ in pairs],
-            "proba": [line.log_probas[id].exp().item() for id, _, line in pairs],
+            "probability": [proba_text(line.log_proba(id)) for id, _, line in pairs],
             "logit": [line.logit(id) for id, _, line in pairs],
             "rank": [line.rank(id) for id, _, line in pairs],
         }

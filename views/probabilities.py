@@ -1,6 +1,5 @@
 """The page "Token probabilities", below its text: one fragment, so that choosing a token redraws nothing else."""
 
-
 import pandas as pd
 import streamlit as st
 
@@ -32,8 +31,7 @@ def look_around() -> None:
     shell.write_link()
     settings = shell.settings()
     here = place(settings)
-    if here is None:
-        st.info("No token can be predicted yet: write at least two tokens above.")
+    if here is None:  # the page has said why
         return
     token_strip(
         strip_of(settings.asked),

@@ -7,6 +7,7 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from gptloss.models import find
+from gptloss.numbers import proba_text
 from gptloss.search import find_tokens
 from gptloss.tokens import Token
 from views import shell
@@ -74,7 +75,7 @@ def _numbers(tokens: Sequence[Token], here: Place) -> pd.DataFrame:
         {
             "token": [token.label for token in tokens],
             "id": [token.id for token in tokens],
-            "proba": [line.log_probas[token.id].exp().item() for token in tokens],
+            "probability": [proba_text(line.log_proba(token.id)) for token in tokens],
             "logit": [line.logit(token.id) for token in tokens],
             "rank": [line.rank(token.id) for token in tokens],
         }

@@ -78,7 +78,10 @@ def _read_file(turn: int) -> None:
         return
     st.session_state[UPLOADS] = turn + 1
     try:
-        take(decoded(file.getvalue(), file.name))
+        text = decoded(file.getvalue(), file.name)
+        if not text:
+            raise GptlossError(f"{file.name} is empty; choose a file with some text. The text here stays.")
+        take(text)
     except GptlossError as error:
         shell.change()
         shell.notify(str(error))

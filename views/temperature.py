@@ -58,8 +58,7 @@ def reshape() -> None:
     shell.write_link()
     settings = shell.settings()
     subject = subject_of(settings)
-    if subject is None and settings.source == "text":
-        st.info("No token can be predicted yet: write at least two tokens above.")
+    if subject is None and settings.source == "text":  # the page has said why
         return
     if subject:
         _strip(settings)
@@ -137,7 +136,7 @@ def _draws(subject: Subject, settings: Settings) -> None:
     expected = settings.draws * math.exp(choice_of(subject, sampler_of(settings)).after.max().item())
     if expected < FEW:
         st.caption(
-            f"The likeliest token is expected {expected:.1f} times: {settings.draws:,} draws are too few to see such"
+            f"The likeliest token is expected {expected:.2g} times: {settings.draws:,} draws are too few to see such"
             " probabilities. Take more, or cut with top-k."
         )
 
@@ -174,6 +173,8 @@ def _work_out() -> None:
         st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
     else:
         _loss_chart(settings.asked, settings.temperature, settings.units, work.finished)
+        if settings.temperature == 0 and work.finished.best > 0:
+            st.caption("At temperature 0 the loss is infinite: some token is not the model’s first choice.")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

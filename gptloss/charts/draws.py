@@ -1,5 +1,6 @@
 """The chart of draws from one distribution: the law of large numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ ROW = 30
 OTHERS = "all others"
 # If all the others together are more than so many times as likely as the first, their bar runs off the axis.
 MOST_TIMES = 4
+# The axis is so many times as long as the longest bar, for the figure behind it.
+ROOM = 1.15
+# Between a bar and its figure; a plain blank would be left out.
+BLANK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,8 @@ def draws_chart(choice: Choice, counts: Int[Tensor, " v"]) -> go.Figure:
     chart = tall_figure(f"{drawn.n:,} draws", _legend(drawn), TOP + BOTTOM + ROW * len(places), left=148)
     _add_shares(chart, places, drawn, [*(plain(choice.label(id)) for id in ids), *more])
     _add_probas(chart, places, drawn)
-    chart.layout.annotations = [
-        _count(place, float(end), f"{round(share * drawn.n):,}", drawn.widest)
-        for place, end, share in zip(places, drawn.ends, drawn.shares, strict=True)
-    ]
-    across = [0, drawn.widest * 1.15]
+    _add_counts(chart, places, drawn)
+    across = [0, drawn.widest * ROOM]
     chart.layout.xaxis = quiet_axis("share of the draws", tickformat="~g", nticks=5, ticks="", range=across)
     chart.layout.yaxis = token_axis(choice, ids, places, more)
     return chart
@@ -113,16 +115,32 @@ def _add_probas(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
     )
 
 
-def _count(place: float, end: float, text: str, widest: float) -> dict[str, object]:
-    """How often, behind the bar; on it if it runs off the axis."""
-    off = end > widest
-    return {
-        "x": 1 if off else end,
-        "xref": "paper" if off else "x",
-        "y": place,
-        "text": f"<b>{text} →</b>" if off else text,
-        "showarrow": False,
-        "xanchor": "right" if off else "left",
-        "xshift": -4 if off else 6,
-        "font": {"size": TEXT_SIZE - 2} | ({"color": ON_DRAWN} if off else {}),
-    }
+def _add_counts(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
+    """How often, behind each bar; on it if it runs off the axis. As traces: annotations would take far longer."""
+    for end, place, share in zip(drawn.ends, places, drawn.shares, strict=True):
+        if end > drawn.widest:
+            text = f"<b>{round(share * drawn.n):,} →</b>{BLANK}"
+            _add_text(chart, [drawn.widest * ROOM], [place], [text], "middle left", {"color": ON_DRAWN})
+    near = [k for k, end in enumerate(drawn.ends) if end <= drawn.widest]
+    texts = [f"{BLANK * 2}{round(drawn.shares[k] * drawn.n):,}" for k in near]
+    _add_text(chart, drawn.ends[near].tolist(), [places[k] for k in near], texts, "middle right", {})
+
+
+def _add_text(
+    chart: go.Figure,
+    x: Sequence[float],
+    y: Sequence[float],
+    texts: list[str],
+    position: str,
+    font: dict[str, object],
+) -> None:
+    chart.add_scatter(
+        x=x,
+        y=y,
+        mode="text",
+        text=texts,
+        textposition=position,
+        textfont={"size": TEXT_SIZE - 2, **font},
+        cliponaxis=False,
+        hoverinfo="skip",
+    )

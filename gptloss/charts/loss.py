@@ -72,7 +72,10 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         quiet_axis("", tickvals=places, ticktext=labels, tickfont={"family": MONO, "size": TEXT_SIZE}, ticks=""),
         range=[places[-1] + 0.6, -0.6],
     )
-    chart.update_xaxes(quiet_axis("probability", showticklabels=False, ticks=""), range=[0, max(probas) * 1.45])
+    chart.update_xaxes(
+        quiet_axis("probability", showticklabels=False, ticks=""),
+        range=[0, max(max(probas) * 1.45, probas[-1] + max(probas) * 0.95)],
+    )
     return chart
 
 

@@ -66,7 +66,8 @@ def rank_chart(
     ]
     chart.layout.margin.t += LINE * len(cuts)
     chart.layout.xaxis = quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d")
-    decades = max(1, round(-foot / 6))  # between ticks, so that there are about six
+    flat = here.ordered[0] - here.ordered[-1] < 1
+    decades = "D2" if flat else max(1, round(-foot / 6))  # ticks at 1, 2 and 5, or about six
     chart.layout.yaxis = quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[foot, None])
     _name_curves(chart, bool(others))
     return chart
@@ -144,7 +145,9 @@ def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]
     """How many tokens each cut that is on leaves, and what to call it."""
     by_k, by_p = here.cuts(top_k, top_p)
     cuts = [(by_k, f"top-k {top_k:,}")] if top_k else []
-    return cuts + ([(by_p, f"top-p {top_p:g}: {by_p:,} token{'' if by_p == 1 else 's'}")] if top_p < 1 else [])
+    of = f" of these {by_k:,}" if top_k else ""
+    count = f"{by_p:,} token{'' if by_p == 1 else 's'}"
+    return cuts + ([(by_p, f"top-p {top_p:g}{of}: {count}")] if top_p < 1 else [])
 
 
 def _cut_shapes(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:

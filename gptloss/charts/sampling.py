@@ -200,7 +200,8 @@ def ranks_chart(choice: Choice) -> go.Figure:
     low, high = _frame(choice)
     across = [-0.15, math.log10(v) + 0.05]
     chart.layout.xaxis = quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d", range=across)
-    decades = max(1, round((high - low) / 6))  # between ticks, so that there are about six
+    # About six ticks; D2 are those at 1, 2 and 5.
+    decades = max(1, round((high - low) / 6)) if high - low > 1 else "D2"
     chart.layout.yaxis = quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[low, high])
     return chart
 

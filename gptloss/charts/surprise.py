@@ -47,10 +47,10 @@ def loss_chart(batch: ScoredBatch, k: int, units: Units) -> go.Figure:
             tickvals=[place + 1 for place in shown] or None,
             ticktext=[plain(batch.targets[place].label, 14) for place in shown] or None,
             tickfont={"family": MONO, "size": TEXT_SIZE} if shown else {"size": TEXT_SIZE},
-            tickangle=0 if n <= FLAT or not shown else -90,
+            tickangle=-90 if FLAT < n <= LABELLED else None,  # a few turn by themselves where they have no room
             tickformat=",d",
             ticks="",
-            automargin=len(shown) > FLAT,
+            automargin=bool(shown),
         )
     )
     top = losses.max().item() or 1.0
