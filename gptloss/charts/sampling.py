@@ -148,6 +148,7 @@ def _add_bars(
         textposition="outside",
         textfont={"size": TEXT_SIZE - 2},
         cliponaxis=False,
+        constraintext="none",
         customdata=list(zip(names, texts, strict=True)),
         hovertemplate="%{customdata[0]}<br>p = %{customdata[1]}<extra></extra>",
     )

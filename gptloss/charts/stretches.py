@@ -58,6 +58,7 @@ def _ranked(title: str, bars: Sequence[_Bar], total: float, units: Units) -> go.
         text=[f"{value:.4f}{bar.note} · {_share(bar.nats, total)}" for bar, value in zip(bars, values, strict=True)],
         textposition="outside",
         cliponaxis=False,
+        constraintext="none",
         hoverinfo="skip",
     )
     for place, bar in enumerate(bars):
