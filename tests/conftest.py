@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 install_import_hook(
@@ -33,6 +34,9 @@ from gptloss import ScoredBatch, load_model, score  # noqa: E402
 from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
 from tests import browser as browsing  # noqa: E402
+
+# As in the app: the same numbers to the last digit in every test, and no threads that wait for each other.
+torch.set_num_threads(1)
 
 # Machines differ; a timed test is a test of the machine. The gate tries the same cases each time.
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
