@@ -153,8 +153,13 @@ def test_the_sampler_can_be_changed_while_it_plays(page: Page, app: Server) -> N
     wait_until_made(page, 3)
     page.get_by_role("button", name="Temperature 0.5").click()
     expect(page.get_by_text("Sampled path: temperature 0.5, seed 123")).to_be_visible()
-    reached = made(page)
-    wait_until_made(page, reached + 3)
+    for name, value in (("Temperature 2", "2"), ("Top-k 50", "1"), ("Temperature 0.5", "0.5")):
+        page.get_by_role("button", name=name).click()
+        reached = made(page)
+        wait_until_made(page, reached + 5)  # no tick took it back
+        expect(page.get_by_role("slider", name="Temperature (0: greedy)")).to_have_value(value)
+    expect(page.get_by_text("Sampled path: temperature 0.5, seed 123")).to_be_visible()
+    subtitle(page, "all 256 tokens, temperature 0.5")
     page.locator(".st-key-stop button").click()
     expect(page.get_by_role("button", name="Play")).to_be_enabled()
     page.get_by_role("button", name="Greedy").click()

@@ -150,7 +150,7 @@ def test_curves_by_rank_and_the_cut(lecture: ScoredBatch) -> None:
     assert chart.layout.annotations[0].text == "50,207 cut off"
     assert (chart.layout.xaxis.type, chart.layout.yaxis.type) == ("log", "log")
     assert chart.layout.xaxis.title.text == "rank, most to least likely"
-    assert len(chart.to_json()) < 40_000
+    assert len(chart.to_json()) < 9_000
 
 
 def test_greedy_is_one_point_and_no_cut_is_no_line() -> None:

@@ -19,7 +19,7 @@ from gptloss.temperature import temperature_curve
 from gptloss.tokens import ByteTokenizer
 from tests.browser import ROOT
 from tests.test_app import button, query, texts
-from views import cache, paths
+from views import cache, paths, sampler
 from views.explored import batch_of
 from views.generation import visible
 from views.settings import MOST_MADE
@@ -386,3 +386,18 @@ def test_at_temperature_0_the_loss_is_said_to_be_infinite() -> None:
     said = "At temperature 0 the loss is infinite"
     assert any(said in caption.value for caption in open_page(**TOY, temperature="0").caption)
     assert not any(said in caption.value for caption in open_page(**TOY, temperature="1").caption)
+
+
+def test_a_tick_cannot_take_a_button_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick tells what the browser's controls show; it may have left before they heard of the button."""
+    monkeypatch.setattr(sampler, "ECHO", 60.0)
+    app = open_page(**TOY, temperature="3")
+    button(app, "Temperature 2").click().run()
+    app.slider(key="temperature").set_value(3.0).run()
+    assert query(app)["temperature"] == ["2"]
+    assert app.slider(key="temperature").value == 2.0
+    app.slider(key="temperature").set_value(4.0).run()
+    assert query(app)["temperature"] == ["4"]
+    monkeypatch.setattr(sampler, "ECHO", 0.0)
+    app.slider(key="temperature").set_value(3.0).run()
+    assert query(app)["temperature"] == ["3"]

@@ -1,5 +1,8 @@
 """The controls of sampling: temperature, top-k, top-p and seed, shared with the other pages; and examples."""
 
+import math
+import time
+
 import streamlit as st
 
 from gptloss.models import find
@@ -9,6 +12,8 @@ from views.settings import HOTTEST, LARGEST_SEED, Settings
 
 # The fragments that change with the sampler: the charts, and the continuation.
 CHARTS, PATHS = "sampling-charts", "sampling-paths"
+# Seconds in which the browser may still send what a control showed before.
+ECHO = 1.5
 # The vocabulary of the book's chapter 5.3.
 BOOK_WORDS = ("closer", "every", "effort", "forward", "inches", "moves", "pizza", "toward", "you")
 OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
@@ -50,7 +55,7 @@ def controls(settings: Settings) -> None:
         with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
             st.caption("Examples", width="content")
             for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
-                st.button(name, type="tertiary", on_click=change, kwargs=fields)
+                st.button(name, type="tertiary", on_click=give, kwargs=fields)
 
 
 def _slider(field: str, label: str, low: float, high: float, step: float, value: float) -> None:
@@ -64,7 +69,23 @@ def _number(field: str, label: str, high: int, value: int) -> None:
 
 
 def _read(field: str) -> None:
-    change(**{field: st.session_state[field]})
+    """Take over what the visitor has set."""
+    value = st.session_state[field]
+    if value != getattr(shell.settings(), field) and not _outdated(field, value):
+        change(**{field: value})
+
+
+def give(**fields: float) -> None:
+    """Set these fields by a button. The controls follow as soon as the browser has heard of it."""
+    before = shell.settings()
+    st.session_state.given = time.monotonic(), {field: getattr(before, field) for field in fields}
+    change(**fields)
+
+
+def _outdated(field: str, value: float) -> bool:
+    """Whether the browser only repeats what a control showed before a button set it: ticks come while it is told."""
+    when, before = st.session_state.get("given", (-math.inf, {}))
+    return time.monotonic() - when < ECHO and before.get(field) == value
 
 
 def change(**fields: object) -> None:

@@ -18,7 +18,7 @@ from views.components.ladder_table import chosen
 from views.components.token_strip import token_strip
 from views.explored import batch_of, scored, strip_of
 from views.later import rest
-from views.sampler import CHARTS, change, controls, sampler_of
+from views.sampler import CHARTS, change, controls, give, sampler_of
 from views.settings import DRAWS, LARGEST_SEED, Asked, Settings
 from views.subject import Subject, choice_of, counts_of, subject_of, title_of, token_table
 
@@ -142,7 +142,7 @@ def _draws(subject: Subject, settings: Settings) -> None:
 
 
 def _next_seed() -> None:
-    change(seed=(shell.settings().seed + 1) % (LARGEST_SEED + 1))
+    give(seed=(shell.settings().seed + 1) % (LARGEST_SEED + 1))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

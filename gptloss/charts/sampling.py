@@ -18,7 +18,8 @@ from gptloss.sampling import Sampler
 BEFORE, AFTER = MODEL, TARGET
 # The likeliest tokens that have a bar.
 BARS = 12
-CURVE_POINTS = 200
+# Few enough for a chart of less than 10 kB: the browser keeps larger messages, and may look for one it has let go.
+CURVE_POINTS = 80
 # Pixels of a token's bars, of the title, and of the axis below.
 ROW, TOP, BOTTOM = 32, 96, 52
 LOWEST = 300
@@ -222,13 +223,12 @@ def _add_curve(
     mode: str = "lines",
 ) -> None:
     chart.add_scatter(
-        x=ranks,
+        x=ranks.astype(np.int32),
         y=np.exp(logs),
         mode=mode,
         line=line,
         marker={"color": line["color"], "size": 11},
-        customdata=[proba_text(log) for log in logs],
-        hovertemplate="rank %{x:,}<br>p = %{customdata}<extra></extra>",
+        hovertemplate="rank %{x:,}<br>p = %{y:.3g}<extra></extra>",
     )
 
 
