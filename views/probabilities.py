@@ -27,22 +27,21 @@ VIEWS = {"probas": "Probabilities", "logits": "Logits"}
 
 @st.fragment
 def look_around() -> None:
-    """The strip, and everything about the position that is chosen in it."""
-    shell.write_link()
+    """The strip, and everything about the position that is chosen in it.
+
+    The charts are sent first: the browser draws them while the rest is still being written.
+    """
     settings = shell.settings()
     here = place(settings)
     if here is None:  # the page has said why
-        return
-    token_strip(
-        strip_of(settings.asked),
-        at=here.batch.index(*settings.at),
-        key=STRIP,
-        on_choose=_choose,
-        units=settings.units,
-        named=True,
-    )
-    _figures(here)
-    _charts(here)
+        return shell.write_link()
+    said = _said(here)
+    above, charts = st.container(), st.container()
+    with charts:
+        _charts(here, said)
+    with above:
+        _strip(here)
+        _figures(here)
     _softmax(here)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True):
@@ -53,6 +52,18 @@ def look_around() -> None:
     with st.container(border=True):
         _shares(settings.asked, settings.at, settings.pins, here)
     _tables(here)
+    shell.write_link()
+
+
+def _strip(here: Place) -> None:
+    token_strip(
+        strip_of(here.settings.asked),
+        at=here.batch.index(*here.at),
+        key=STRIP,
+        on_choose=_choose,
+        units=here.settings.units,
+        named=True,
+    )
 
 
 def _choose() -> None:
@@ -89,17 +100,18 @@ def _verdict(excess: float) -> str:
     return f"{'more' if excess > 0 else 'less'} than expected"
 
 
-def _charts(here: Place) -> None:
+def _charts(here: Place, said: str) -> None:
     """What the model expected, as bars, and all V by rank; each with its controls."""
     settings = here.settings
     left, right = st.columns(2, gap="medium")
     with left.container(border=True):
         _bar_controls(settings)
-        _likeliest(settings.asked, settings.at, settings.shown, settings.view, settings.token, settings.pins, here)
+        shown = settings.shown, settings.view
+        _likeliest(settings.asked, settings.at, shown, settings.token, settings.pins, here, said)
     with right.container(border=True):
         _cut_controls(here)
         cuts = settings.top_k, settings.top_p
-        _ranks(settings.asked, settings.at, settings.token, settings.pins, cuts, here)
+        _ranks(settings.asked, settings.at, cuts, settings.token, settings.pins, here, said)
 
 
 def _bar_controls(settings: Settings) -> None:
@@ -152,29 +164,30 @@ def _cut_controls(here: Place) -> None:
 def _likeliest(
     asked: Asked,
     at: tuple[int, int],
-    shown: int,
-    view: View,
+    shown: tuple[int, View],
     token: int | None,
     pinned: tuple[Pin, ...],
     _here: Place,
+    _said: str,
 ) -> None:
-    """What was drawn once is replayed, for any visitor; `_here` follows from the rest."""
+    """What was drawn once is replayed, for any visitor; `_here` and what is said of it follow from the rest."""
     title = position_title(_here.batch, *at)
-    chart = likeliest_chart(title, _here.here, _here.batch.model.tokenizer, _here.marks, shown, view)
-    st.plotly_chart(chart, key="likeliest", config=CONFIG, alt=f"Bars of the likeliest tokens. {_said(_here)}")
+    chart = likeliest_chart(title, _here.here, _here.batch.model.tokenizer, _here.marks, *shown)
+    st.plotly_chart(chart, key="likeliest", config=CONFIG, alt=f"Bars of the likeliest tokens. {_said}")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _ranks(
     asked: Asked,
     at: tuple[int, int],
+    cuts: tuple[int, float],
     token: int | None,
     pinned: tuple[Pin, ...],
-    cuts: tuple[int, float],
     _here: Place,
+    _said: str,
 ) -> None:
     chart = rank_chart(_here.here, _here.marks, _here.name, _here.others, *cuts)
-    alt = f"All probabilities from most to least likely. {_said(_here)}"
+    alt = f"All probabilities from most to least likely. {_said}"
     st.plotly_chart(chart, key="ranks", config=CONFIG, alt=alt)
 
 

@@ -56,13 +56,14 @@ def _count(amount: int, what: str) -> str:
 
 @st.fragment
 def surprise() -> None:
-    """The text, coloured; what the model expected at the chosen token; the loss along the text."""
-    shell.write_link()
+    """The text, coloured; what the model expected at the chosen token, sent first; the loss along the text."""
     settings = shell.settings()
     batch = scored(settings)
     if batch is None:
-        return
+        return shell.write_link()
     text, expected = st.columns([3, 2], gap="medium")
+    with expected.container(border=True):
+        _expected(settings.asked, settings.at)
     with text:
         _colours(settings)
         token_strip(
@@ -75,10 +76,9 @@ def surprise() -> None:
             figures=settings.figures,
             units=settings.units,
         )
-    with expected.container(border=True):
-        _expected(settings.asked, settings.at)
     with st.container(border=True):
         _losses(settings.asked, settings.at, settings.units)
+    shell.write_link()
 
 
 def _colours(settings: Settings) -> None:

@@ -54,20 +54,24 @@ def source(settings: Settings) -> None:
 
 @st.fragment(key=CHARTS)
 def reshape() -> None:
-    """The strip, the controls, and the charts of one distribution before and after."""
-    shell.write_link()
+    """The strip, the controls, and the charts of one distribution before and after, which are sent first."""
     settings = shell.settings()
     subject = subject_of(settings)
     if subject is None and settings.source == "text":  # the page has said why
-        return
-    if subject:
-        _strip(settings)
-    controls(settings)
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
-        _bars(subject, sampler_of(settings))
-    with right.container(border=True, height="stretch"):
-        _ranks(subject, sampler_of(settings))
+        return shell.write_link()
+    sampler = sampler_of(settings)
+    said = choice_of(subject, sampler).said
+    above, charts = st.container(), st.container()
+    with charts:
+        left, right = st.columns(2, gap="medium")
+        with left.container(border=True, height="stretch"):
+            _bars(subject, sampler, said)
+        with right.container(border=True, height="stretch"):
+            _ranks(subject, sampler, said)
+    with above:
+        if subject:
+            _strip(settings)
+        controls(settings)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         _draws(subject, settings)
@@ -79,6 +83,7 @@ def reshape() -> None:
             st.dataframe(table, hide_index=True, column_config=BOOK_DIGITS, key="book-frame")
     if subject:
         _tables(subject, settings)
+    shell.write_link()
 
 
 def _strip(settings: Settings) -> None:
@@ -100,18 +105,17 @@ def _choose() -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _bars(subject: Subject, sampler: Sampler) -> None:
+def _bars(subject: Subject, sampler: Sampler, _said: str) -> None:
     """What was drawn once is replayed, for any visitor."""
-    choice = choice_of(subject, sampler)
-    alt = f"{_name(subject)}: the likeliest tokens before and after; {choice.said}. The table below has the numbers."
-    st.plotly_chart(bars_chart(choice, title_of(subject)), key="before-after", config=CONFIG, alt=alt)
+    chart = bars_chart(choice_of(subject, sampler), title_of(subject))
+    alt = f"{_name(subject)}: the likeliest tokens before and after; {_said}. The table below has the numbers."
+    st.plotly_chart(chart, key="before-after", config=CONFIG, alt=alt)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _ranks(subject: Subject, sampler: Sampler) -> None:
-    choice = choice_of(subject, sampler)
-    alt = f"All probabilities by rank, before and after; {choice.said}."
-    st.plotly_chart(ranks_chart(choice), key="ranks-after", config=CONFIG, alt=alt)
+def _ranks(subject: Subject, sampler: Sampler, _said: str) -> None:
+    alt = f"All probabilities by rank, before and after; {_said}."
+    st.plotly_chart(ranks_chart(choice_of(subject, sampler)), key="ranks-after", config=CONFIG, alt=alt)
 
 
 def _name(subject: Subject) -> str:
