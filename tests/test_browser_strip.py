@@ -25,7 +25,7 @@ VERDICT = "I HAD always thought Jack Gisburn rather a cheap genius--though a goo
 
 
 def options(**changed: Any) -> dict[str, Any]:
-    look = {"flow": False, "colour": None, "figures": False, "units": "nats", "named": False}
+    look = {"flow": False, "colour": None, "figures": False, "units": "nats", "named": False, "legend": True}
     return {"key": "strip", "at": [-1, 0], "asks": True, **look, **changed}
 
 
@@ -227,7 +227,23 @@ def test_a_larger_loss_widens_the_scale(page: Page) -> None:
     mount(page, strip_data([cells], 9), flow=True, colour="loss")
     expect(page.locator(".ticks span")).to_have_text(["0", "8", "16", "24", "32"])
     draw(page, strip_data([cells], 9), flow=True, colour="loss", units="bits")
-    expect(page.locator(".ticks span").last).to_have_text("46.2")
+    ticks = page.locator(".ticks span")
+    expect(ticks).to_have_text(["0", "10", "20", "30", "40"])
+    end = 32 / math.log(2)
+    assert [float(tick.evaluate("one => parseFloat(one.style.left)")) for tick in ticks.all()] == pytest.approx(
+        [100 * value / end for value in (0, 10, 20, 30, 40)], abs=0.01
+    )
+    draw(page, strip_data([cells], 50257), flow=True, colour="entropy")
+    expect(ticks).to_have_text(["0", "4", "ln V = 10.82"])
+
+
+def test_the_legend_may_stand_alone_or_be_left_out(page: Page) -> None:
+    mount(page, strip_data([], 256), colour="probability")
+    expect(page.locator(".legend")).to_contain_text("Probability")
+    expect(page.locator(".text")).to_be_hidden()
+    mount(page, strip_data([[Cell("x", 0, log_proba=-8.0, rank=1)]], 256), colour="probability", legend=False)
+    expect(page.locator("[data-k]")).to_have_text("x")
+    expect(page.locator(".legend")).to_have_count(0)
 
 
 def test_text_is_text_and_lines_break_where_it_does(page: Page, gpt2: LanguageModel) -> None:

@@ -143,6 +143,14 @@ def test_cuts_are_upright_lines_with_their_names(here: Distribution) -> None:
     assert words["top-k 50"].x == pytest.approx(math.log10(50))
 
 
+@pytest.mark.parametrize(("top_k", "start"), [(0, 1), (20, 20), (5_000, 1)])
+def test_no_cut_crosses_the_words(here: Distribution, top_k: int, start: int) -> None:
+    chart = rank_chart(here, [MOVES], top_k=top_k)
+    guess = next(note for note in chart.layout.annotations if "1/V" in note.text)
+    assert guess.x == pytest.approx(math.log10(start))
+    assert all(line.y0 > 0 for line in chart.layout.shapes[1:-1])
+
+
 def test_pinned_positions_and_tokens_on_the_curve(here: Distribution, lecture: ScoredBatch) -> None:
     other = Other("② p13", RUNS[1], Distribution(lecture.logits_at(1, 3)))
     chart = rank_chart(here, [MOVES, FIRST, THE], "p12", [other])

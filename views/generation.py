@@ -153,6 +153,8 @@ def _both(goal: int) -> None:
     batch = scored(settings)
     assert batch is not None, "only what was scored is continued"
     ways = _ways(batch, settings)
+    legend = strip_data([], find(settings.model).info.vocab_size)
+    token_strip(legend, None, "path-legend", None, colour="probability", units=settings.units)
     for n, (column, way) in enumerate(zip(st.columns(2, gap="medium"), ways, strict=True)):
         with column.container(border=True, height="stretch", key=f"path-{n}"):
             _path(n, way, way.steps[:goal], settings)
@@ -182,6 +184,7 @@ def _path(n: int, way: Path, steps: Sequence[Step], settings: Settings) -> None:
         colour="probability",
         figures=True,
         units=settings.units,
+        legend=False,
     )
     if steps:
         last, loss = steps[-1], in_units(fmean(-step.log_proba for step in steps), settings.units)

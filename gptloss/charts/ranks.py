@@ -19,6 +19,8 @@ from gptloss.tokens import Token
 
 # Pixels of a line of names, and of a line of words above the plot.
 LEGEND, LINE = 26, 18
+# What part of the plot's height the words at the foot take.
+FOOT = 0.1
 WORDS = ("half", "90 %", "99 %")
 ALL_UP: dict[str, Any] = {"yref": "paper", "y0": 0, "y1": 1}
 
@@ -60,7 +62,7 @@ def rank_chart(
     cuts = _cuts(here, top_k, top_p)
     chart.layout.shapes = [level(1 / v, color=GUESS, dash="dash", width=1.5), *_cut_shapes(cuts, v)]
     chart.layout.annotations = [
-        _uniform_words(v),
+        _uniform_words(v, cuts),
         *(_target_words(here, mark, foot) for mark in marks[:1]),
         *_cut_words(cuts, v),
     ]
@@ -136,9 +138,12 @@ def _beside(rank: int, v: int, away: int) -> dict[str, Any]:
     return {"xanchor": "left" if left else "right", "xshift": away if left else -away}
 
 
-def _uniform_words(v: int) -> dict[str, Any]:
-    text = f"uniform guess 1/V = {1 / v:.2e}"
-    return {"x": 0, "y": -np.log10(v), "text": text, "showarrow": False, "xanchor": "left", "yanchor": "top"}
+def _uniform_words(v: int, cuts: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    """Below its line, clear of the curve; after a cut that leaves no room before it."""
+    near = [rank for rank, _ in cuts if rank < v**0.4]
+    text = f"{'' if cuts else 'uniform guess '}1/V = {1 / v:.2e}"
+    at = {"x": np.log10(max(near)), "xshift": 6} if near else {"x": 0}
+    return {"y": -np.log10(v), "text": text, "showarrow": False, "xanchor": "left", "yanchor": "top", **at}
 
 
 def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]:
@@ -151,11 +156,11 @@ def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]
 
 
 def _cut_shapes(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
-    """An upright line for each cut, and a shade over what is cut off."""
+    """An upright line for each cut, from above the words at the foot, and a shade over what is cut off."""
     if not cuts:
         return []
     lines = [
-        {"type": "line", "x0": rank, "x1": rank, "line": {"color": GUESS, "dash": "dashdot"}, **ALL_UP}
+        {"type": "line", "x0": rank, "x1": rank, "line": {"color": GUESS, "dash": "dashdot"}, **ALL_UP, "y0": FOOT}
         for rank, _ in cuts
     ]
     first = min(rank for rank, _ in cuts)

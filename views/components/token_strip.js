@@ -98,7 +98,7 @@ function paint(state, data) {
     if (named) element.dataset.name = cells.title(n);
     if (!data.flow) element.ariaLabel = spoken(cells, n, data.units);
   });
-  state.legend.replaceChildren(...(step ? [legend(data, cells)] : []));
+  state.legend.replaceChildren(...(step && data.legend ? [legend(data, cells)] : []));
 }
 
 
@@ -225,7 +225,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   state.send = (k) => data.asks && setTriggerValue("chosen", k);
 
   const tokens = `${data.digest} ${data.flow}`;
-  const look = JSON.stringify([data.colour, data.figures, data.units, data.named]);
+  const look = JSON.stringify([data.colour, data.figures, data.units, data.named, data.legend]);
   const again = tokens !== state.drawn;
   if (again) draw(state, data);
   if (again || look !== state.look) paint(state, data);

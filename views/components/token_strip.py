@@ -72,8 +72,11 @@ def token_strip(
     figures: bool = False,
     units: Units = "nats",
     named: bool = False,
+    legend: bool = True,
 ) -> None:
     """Draw the strip with token `at` chosen (None: none), as chips or, with `flow`, as running text.
+
+    What the colours mean stands above it, unless `legend` is off; data without a token draw that alone.
 
     In `on_choose`, `ladder_table.chosen(key, batch)` is the visitor's choice. What the visitor chose is marked in
     the browser already: `at` is only told again when it is another, so a click does not send the data anew.
@@ -85,7 +88,7 @@ def token_strip(
         if on_choose:
             on_choose()
 
-    shown = {"flow": flow, "colour": colour, "figures": figures, "units": units, "named": named}
+    shown = {"flow": flow, "colour": colour, "figures": figures, "units": units, "named": named, "legend": legend}
     now = {"key": key, "at": [told.at, told.turn], "asks": on_choose is not None}
     _mount(data={**data, **shown, **now}, key=key, on_chosen_change=choose if on_choose else None)
 

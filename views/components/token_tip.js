@@ -1,6 +1,7 @@
 // The legend, and what is said of the token under the pointer. Text only ever goes through textContent.
 
 const DECADES = ["≥ 0.1", "≥ 0.01", "≥ 0.001", "≥ 1e-04", "≥ 1e-05", "≥ 1e-06", "less"];
+const SPACINGS = [1, 2, 4, 5, 8, 10, 20, 40, 50, 80, 100]; // between two marks of a scale, at most five of them
 const RANKS = ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"];
 
 function make(tag, className, ...children) {
@@ -10,12 +11,22 @@ function make(tag, className, ...children) {
   return element;
 }
 
+function tick(part, text) {
+  const element = make("span", "", text);
+  element.style.left = `${100 * part}%`;
+  element.style.translate = `${-100 * part}%`;
+  return element;
+}
+
 function legend({ colour, units }, cells) {
   const swatches = (names, steps) =>
     make("div", "swatches", ...names.map((name, k) => make("span", `swatch s${steps[k]}`, name)));
   const scale = (what, most, last) => {
-    const ticks = [0, 1, 2, 3, 4].map((k) => Number(((k * most) / 4).toFixed(1)));
-    const marks = ticks.map((tick, k) => make("span", "", k === 4 && last ? last : String(tick)));
+    const step = SPACINGS.find((size) => most / size <= 5) ?? most / 4;
+    const room = last ? 0.65 * most : most;
+    const ticks = [0, 1, 2, 3, 4, 5].map((k) => k * step).filter((value) => value <= room);
+    const marks = ticks.map((value) => tick(value / most, String(value)));
+    if (last) marks.push(tick(1, last));
     const bar = swatches(Array(9).fill(""), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     return [make("span", "what", what), make("div", "scale", bar, make("div", "ticks", ...marks))];
   };
