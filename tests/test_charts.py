@@ -1,12 +1,22 @@
 import json
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from gptloss import ScoredBatch, score
-from gptloss.charts.loss import CURVE_POINTS, distribution_chart, expected_chart, logs_chart, rank_curve
+from gptloss.charts.loss import expected_chart, logs_chart
+from gptloss.charts.probabilities import Mark
+from gptloss.charts.ranks import CURVE_POINTS, rank_chart
 from gptloss.charts.theme import TARGET, plain
+from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.models import LanguageModel
+
+
+def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
+    """All probabilities at (i, j), as the main page draws them."""
+    target = batch.targets[batch.index(i, j)]
+    return rank_chart(Distribution(batch.logits_at(i, j)), [Mark(target, "", TARGET)])
 
 
 def test_expected_shows_the_target_below_a_gap(lecture: ScoredBatch) -> None:
@@ -49,10 +59,11 @@ def test_the_distribution_is_whole_ordered_and_small(lecture: ScoredBatch) -> No
 
 
 def test_the_curve_passes_through_the_targets(lecture: ScoredBatch) -> None:
-    ranks, log_probas, total = rank_curve(lecture.logits_at(1, 2), points=5000)
+    here = Distribution(lecture.logits_at(1, 2))
+    ranks = log_spaced_ranks(50257, points=5000)
     at = np.searchsorted(ranks, 7247)
-    assert log_probas[at] == pytest.approx(-10.3796, abs=0.01)
-    assert total == pytest.approx(1, abs=1e-5)
+    assert here.ordered[ranks[at] - 1] == pytest.approx(-10.3796, abs=0.01)
+    assert np.exp(here.ordered).sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(("units", "factor"), [("nats", 1.0), ("bits", 1.442695)])

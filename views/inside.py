@@ -4,8 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from gptloss.charts.loss import distribution_chart, expected_chart, logs_chart
-from gptloss.charts.theme import CONFIG
+from gptloss.charts.loss import expected_chart, logs_chart
+from gptloss.charts.probabilities import Mark
+from gptloss.charts.ranks import rank_chart
+from gptloss.charts.theme import CONFIG, TARGET
+from gptloss.distribution import Distribution
 from gptloss.ladder import steps
 from gptloss.numbers import Units, odds_text, position_name, proba_text
 from gptloss.scoring import ScoredBatch
@@ -103,7 +106,7 @@ def _charts(asked: Asked, at: tuple[int, int], units: Units) -> None:
         )
     with right.container(border=True):
         _chart(
-            distribution_chart(batch, i, j),
+            rank_chart(Distribution(batch.logits_at(i, j)), [Mark(target, "", TARGET)]),
             "distribution",
             f"All probabilities from most to least likely. {said} That is {odds_text(log_proba)}.",
         )

@@ -2,13 +2,10 @@
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from gptloss.charts.probabilities import HEIGHT
 from gptloss.charts.theme import (
     FAINT,
-    GUESS,
     MODEL,
     MONO,
     ON_TARGET,
@@ -26,8 +23,6 @@ from gptloss.numbers import Units, position_name, proba_text
 from gptloss.scoring import ScoredBatch
 from gptloss.tokens import text_of
 
-# 50,257 points would be 559 kB; a line through 200 of them looks the same.
-CURVE_POINTS = 200
 # More bars than this have no room for a label each.
 LABELLED_BARS = 24
 
@@ -49,7 +44,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         places[-1] += 0.8
     ours = [token == target for token, _, _ in rows]
     probas = [np.exp(log_proba) for _, log_proba, _ in rows]
-    chart = figure(position_title(batch, i, j), "what the model expected", height=380, left=140)
+    chart = figure(position_title(batch, i, j), "what the model expected", height=HEIGHT, left=140)
     chart.add_bar(
         orientation="h",
         x=probas,
@@ -68,72 +63,17 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         f"<b>{plain(token.label, 15)}</b>" if own else plain(token.label, 15)
         for (token, _, _), own in zip(rows, ours, strict=True)
     ]
-    chart.update_yaxes(
-        quiet_axis("", tickvals=places, ticktext=labels, tickfont={"family": MONO, "size": TEXT_SIZE}, ticks=""),
+    chart.layout.yaxis = quiet_axis(
+        "",
+        tickvals=places,
+        ticktext=labels,
+        tickfont={"family": MONO, "size": TEXT_SIZE},
+        ticks="",
         range=[places[-1] + 0.6, -0.6],
     )
-    chart.update_xaxes(
-        quiet_axis("probability", showticklabels=False, ticks=""),
-        range=[0, max(max(probas) * 1.45, probas[-1] + max(probas) * 0.95)],
-    )
+    longest = max(max(probas) * 1.45, probas[-1] + max(probas) * 0.95)
+    chart.layout.xaxis = quiet_axis("probability", showticklabels=False, ticks="", range=[0, longest])
     return chart
-
-
-def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
-    """All V probabilities at (i, j) from most to least likely, on log axes, with the target and 1/V."""
-    at = batch.index(i, j)
-    v = batch.model.info.vocab_size
-    ranks, log_probas, total = rank_curve(batch.logits_at(i, j))
-    target, rank, log_proba = batch.targets[at], int(batch.ranks[at]), batch.log_probas[at].item()
-    chart = figure(f"All {v:,} probabilities", f"they sum to {total:.4f}", height=380)
-    chart.add_scatter(
-        x=ranks,
-        y=np.exp(log_probas),
-        mode="lines",
-        line={"color": MODEL, "width": 3},
-        customdata=[proba_text(value) for value in log_probas],
-        hovertemplate="rank %{x:,}<br>p = %{customdata}<extra></extra>",
-    )
-    chart.add_shape(level(1 / v, color=GUESS, dash="dash", width=1.5))
-    chart.add_annotation(
-        x=0,
-        y=np.log10(1 / v),
-        text=f"uniform guess 1/V = {1 / v:.2e}",
-        showarrow=False,
-        xanchor="left",
-        yanchor="top",
-    )
-    # A line down to the axis, and the words beside its foot: the curve falls, so there it is never in the way.
-    foot = min(log_probas[-1], log_proba) / np.log(10) - 0.3
-    chart.add_scatter(
-        x=[rank, rank],
-        y=[np.exp(log_proba), 10**foot],
-        mode="lines+markers",
-        line={"color": TARGET, "width": 2, "dash": "dot"},
-        marker={"size": [14, 0], "opacity": 1},
-        hovertemplate=f"target {plain(target.label)}<br>rank {rank:,}<br>p = {proba_text(log_proba)}<extra></extra>",
-    )
-    chart.add_annotation(
-        x=np.log10(rank),
-        y=foot,
-        text=f"<b>{plain(target.label)}</b> {proba_text(log_proba)}, rank {rank:,}",
-        showarrow=False,
-        xanchor="left" if rank < v**0.5 else "right",
-        xshift=6 if rank < v**0.5 else -6,
-        yanchor="bottom",
-    )
-    chart.update_xaxes(quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d"))
-    decades = max(1, round(-foot / 6))  # between ticks, so that there are about six
-    chart.update_yaxes(quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[foot, None]))
-    return chart
-
-
-def rank_curve(logits: Float[Tensor, " v"], points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray, float]:
-    """(ranks, ln p at those ranks, sum of all V probabilities), at ranks evenly spaced in their logarithm."""
-    log_probas = logits.double().log_softmax(-1)
-    ordered = np.sort(log_probas.numpy())[::-1]
-    ranks = np.unique(np.geomspace(1, len(ordered), points).round().astype(int))
-    return ranks, ordered[ranks - 1], float(torch.softmax(logits, -1).double().sum())
 
 
 def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
@@ -179,17 +119,14 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
         xanchor="left",
         xshift=6,
     )
-    chart.update_xaxes(
-        quiet_axis(
-            "target token and its share of the loss" if few else "target token",
-            tickvals=list(ticks),
-            ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.1%}</b>" if few else "") for k in ticks],
-            ticks="",
-            automargin=True,  # on a phone the labels turn upright and need more room
-        )
-    )
-    chart.update_yaxes(quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT))
-    chart.update_layout(margin_r=60)
+    chart.layout.xaxis = quiet_axis(
+        "target token and its share of the loss" if few else "target token",
+        tickvals=list(ticks),
+        ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.1%}</b>" if few else "") for k in ticks],
+        ticks="",
+    ) | {"automargin": True}  # on a phone the labels turn upright and need more room
+    chart.layout.yaxis = quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT)
+    chart.layout.margin.r = 60
     return chart
 
 

@@ -34,12 +34,17 @@ def ladder_table(data: dict[str, Any], at: int, key: str, on_choose: Callable[[]
 
 
 def chosen(key: str, batch: ScoredBatch) -> tuple[int, int]:
-    """(i, j) of the column the visitor chose; whatever the browser sends, a position of the batch."""
+    """(i, j) of the column the visitor chose."""
+    return batch.positions[sent(key, len(batch))]
+
+
+def sent(key: str, count: int) -> int:
+    """What the browser says was chosen in the component `key`; whatever it sends, one of `count`."""
     try:
         index = int(st.session_state[key].chosen)
     except (TypeError, ValueError):
         index = 0
-    return batch.positions[min(max(index, 0), len(batch) - 1)]
+    return min(max(index, 0), count - 1)
 
 
 def first_column(k: int) -> int:

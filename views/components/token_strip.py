@@ -14,6 +14,7 @@ from gptloss.numbers import Units, position_name
 from gptloss.rows import Row
 from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Token
+from views.components.ladder_table import sent
 from views.settings import Colour
 
 HERE = Path(__file__).parent
@@ -84,7 +85,7 @@ def token_strip(
     told, count = _tell(key, -1 if at is None else at), data["count"]
 
     def choose() -> None:
-        st.session_state[_name(key)] = replace(st.session_state[_name(key)], marked=_said(key, count))
+        st.session_state[_name(key)] = replace(st.session_state[_name(key)], marked=sent(key, count))
         if on_choose:
             on_choose()
 
@@ -107,15 +108,6 @@ def _tell(key: str, at: int) -> _Told:
         told = _Told(at, told.turn + 1 if told else 0, marked=at)
         st.session_state[_name(key)] = told
     return told
-
-
-def _said(key: str, count: int) -> int:
-    """What the browser says was chosen; whatever it sends, a token of the strip."""
-    try:
-        index = int(st.session_state[key].chosen)
-    except (TypeError, ValueError):
-        index = 0
-    return min(max(index, 0), count - 1)
 
 
 def strip_data(
