@@ -10,18 +10,12 @@ from gptloss import load_model
 from gptloss.sampling import Sampler, generate
 from gptloss.tokens import ByteTokenizer
 from tests.test_app import button, query, texts
-from tests.test_temperature_page import BOOK, TOY, open_page
+from tests.test_temperature_page import BOOK, TOY, continuations, open_page
 from views import cache, paths
 from views.generation import visible
 from views.settings import MOST_MADE
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def continuations(app: AppTest) -> list[str]:
-    """The greedy and the sampled text, as they are shown to copy."""
-    assert not app.exception
-    return [code.value for code in app.code]
 
 
 def expected(sampler: Sampler, count: int, prompt: str = TOY["input"], model: str = "bigram", seed: int = 123) -> str:

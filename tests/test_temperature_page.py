@@ -49,6 +49,12 @@ def subtitle(spec: dict[str, Any]) -> str:
     return str(spec["layout"]["title"]["subtitle"]["text"])
 
 
+def continuations(app: AppTest) -> list[str]:
+    """The greedy and the sampled text, as they are shown to copy."""
+    assert not app.exception
+    return [code.value for code in app.code]
+
+
 def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:
     app = open_page()
     found = charts(app)
