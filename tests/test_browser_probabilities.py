@@ -58,6 +58,7 @@ def test_click_and_walk_by_keys(page: Page, app: Server) -> None:
     chart(page, "p22 after")
     page.keyboard.press("Home")
     chart(page, "p11 after")
+    expect(page).to_have_url(f"{app.url}/token_probabilities")
     page.reload()
     chart(page, "p11 after")
     assert app.complaints == []
