@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gptloss.scoring import ScoredBatch, score
     from gptloss.tokens import Token
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["GptlossError", "Sampler", "ScoredBatch", "Token", "generate", "load_model", "score"]
 
 _HOME = {

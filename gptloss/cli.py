@@ -1,4 +1,4 @@
-"""The command line: `gptloss loss`, `gptloss text`, `gptloss generate`, `gptloss models`."""
+"""The command line: `gptloss loss`, `gptloss text`, `gptloss corpus`, `gptloss generate`, `gptloss models`."""
 
 import argparse
 import json
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gptloss import cli_generate, cli_models, cli_text
+from gptloss import cli_corpus, cli_generate, cli_models, cli_text
+from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, load_model
+from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
 from gptloss.tokens import Token
 
@@ -63,16 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="the row's target, one for each input; without any, inputs are shifted by one token",
     )
-    loss.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="a name, a folder or hf:owner/name; default: %(default)s",
-    )
+    add_model(loss)
     loss.add_argument("--bos", action="store_true", help="put the model's start token in front of every row")
     loss.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     loss.set_defaults(run=_loss)
     cli_text.add_parser(commands)
+    cli_corpus.add_parser(commands)
     cli_generate.add_parser(commands)
     cli_models.add_parser(commands)
     return parser

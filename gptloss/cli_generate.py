@@ -9,8 +9,9 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, load_model
+from gptloss.models import load_model
 from gptloss.tokens import text_of
 
 if TYPE_CHECKING:
@@ -22,12 +23,7 @@ def add_parser(commands: Any) -> None:
     """Add `generate PROMPT` to the command line."""
     parser = commands.add_parser("generate", help="continue a text, token by token; prints what is added to it")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to continue; - reads standard input")
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="a name, a folder or hf:owner/name; default: %(default)s",
-    )
+    add_model(parser)
     parser.add_argument("--tokens", type=int, default=20, metavar="N", help="how many; default: %(default)s")
     parser.add_argument(
         "--temperature",

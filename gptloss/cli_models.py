@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from gptloss import models
 from gptloss.errors import GptlossError
-from gptloss.models import REGISTRY, Entry, Progress, hub, store
+from gptloss.models import DEFAULT_MODEL, REGISTRY, Entry, Progress, hub, store
 
 
 def add_parser(commands: Any) -> None:
@@ -28,6 +28,16 @@ def add_parser(commands: Any) -> None:
     removing = actions.add_parser("remove", help="take a model off the disk")
     removing.add_argument("name", metavar="NAME", help="a name from the list, or hf:owner/name")
     removing.set_defaults(run=_remove)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add `--model NAME`, which every command that scores has."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a name, a folder or hf:owner/name; default: %(default)s",
+    )
 
 
 def _list(options: argparse.Namespace) -> str:

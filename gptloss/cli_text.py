@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, load_model
+from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, proba_text
 from gptloss.tokens import Token
 
@@ -25,12 +26,7 @@ def add_parser(commands: Any) -> None:
     """Add `text FILE` to the command line."""
     parser = commands.add_parser("text", help="the loss of a text, token by token; of any length")
     parser.add_argument("file", metavar="FILE", help="a text file in UTF-8; - reads standard input")
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="a name, a folder or hf:owner/name; default: %(default)s",
-    )
+    add_model(parser)
     parser.add_argument(
         "--bos", action="store_true", help="read the model's start token first, so that the first token counts too"
     )

@@ -1,6 +1,7 @@
 """Text to tokens and back. A token is an id and the bytes it stands for, never a `str`."""
 
 import hashlib
+import re
 from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ GPT2_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 END_OF_TEXT = "<|endoftext|>"
 # How GPT-2 cuts text before merging: contractions, letters, digits, the rest, blanks (Radford et al. 2019).
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+# GPT-2 cuts before every match of this, whatever stands around it: before a blank that follows something else, and
+# between a letter and a mark. Only letters and marks that every version of Unicode has as such.
+GPT2_BREAKS = re.compile(
+    r"(?<=\S)[ \t\n\r]|(?<=[A-Za-z\u3041-\u3094\u30a1-\u30fa\u4e00-\u9fa5])[!-/:-@\[-`{-~、。「」！，：；？]"
+)
 
 BYTES = 256
 
@@ -63,7 +69,11 @@ def text_of(tokens: Iterable[Token]) -> str:
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """What gptloss asks of a tokenizer."""
+    """What gptloss asks of a tokenizer.
+
+    It may have an attribute `breaks`, a pattern: before every match a text may be cut in two, and the tokens of the
+    parts are those of the whole. Without it a long text is encoded whole.
+    """
 
     @property
     def vocab_size(self) -> int:
@@ -82,6 +92,8 @@ class GPT2Tokenizer:
     `<|endoftext|>` in a text is plain text (seven tokens) unless `special=True` asks for token 50256.
     Raises `GptlossError` if the vocabulary file is missing or damaged.
     """
+
+    breaks = GPT2_BREAKS
 
     def __init__(self, path: Path = GPT2_FILE) -> None:
         self._bpe = tiktoken.Encoding(
@@ -110,6 +122,8 @@ class GPT2Tokenizer:
 
 class ByteTokenizer:
     """Each byte is a token, its own id: V = 256, any text, nothing to learn."""
+
+    breaks = re.compile(".", re.DOTALL)
 
     @property
     def vocab_size(self) -> int:

@@ -13,6 +13,8 @@ install_import_hook(
     [
         "gptloss.measures",
         "gptloss.scoring",
+        "gptloss.corpus",
+        "gptloss.corpus_log",
         "gptloss.states",
         "gptloss.models.gpt2",
         "gptloss.models.llama",

@@ -90,7 +90,10 @@ def load_model(name: str = DEFAULT_MODEL) -> LanguageModel:
     `GptlossError` for a name nobody knows, for damaged files and for too little memory, and its child
     `NotHereError` for a model that has to be pulled first.
     """
-    return find(name).load()
+    model = find(name).load()
+    from gptloss.models.packed import use_onednn
+
+    return use_onednn(model)
 
 
 def pull(name: str, report: Report) -> None:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
 from gptloss.errors import GptlossError
-from gptloss.tokens import Token, check_id, check_unicode
+from gptloss.tokens import GPT2_BREAKS, Token, check_id, check_unicode
 
 BLANK = "▁"
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -38,6 +38,7 @@ class JsonTokenizer:
         _check_size(file, max(raws, default=-1) + 1, vocab_size)
         self._tokens = tuple(Token(id, raws.get(id, b"")) for id in range(vocab_size))
         self._prepends = "Prepend" in _kinds(spec["normalizer"])
+        self.breaks = GPT2_BREAKS if _cuts_as_gpt2(spec) else None
         _settle(self._tokenizer, spec["model"])
 
     @property
@@ -131,6 +132,15 @@ def _is_byte_level(spec: dict[str, Any], file: Path) -> bool:
             " choose a model with a byte-level or sentencepiece vocabulary."
         )
     return "ByteLevel" in kinds
+
+
+def _cuts_as_gpt2(spec: dict[str, Any]) -> bool:
+    """Whether text is cut by GPT-2's pattern, at most after digits were set apart, and by nothing else."""
+    step = spec["pre_tokenizer"] or {"type": ""}
+    *before, cut = step["pretokenizers"] if step["type"] == "Sequence" else [step]
+    by_pattern = cut["type"] == "ByteLevel" and cut.get("use_regex", True) and not cut["add_prefix_space"]
+    plain = spec["normalizer"] is None and all(token["special"] for token in spec["added_tokens"])
+    return bool(by_pattern and plain and all(other["type"] == "Digits" for other in before))
 
 
 def _kinds(part: dict[str, Any] | None) -> set[str]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gptloss.models import skeleton
 from gptloss.models.base import ModelInfo, Reader
+from gptloss.models.packed import Tied
 from gptloss.models.reader import Cached, KeyValues, causal
 from gptloss.tokens import Tokenizer
 
@@ -129,6 +130,7 @@ class LlamaModel(nn.Module):
         self.tok_emb = nn.Embedding(cfg.vocab_size, cfg.emb_dim)
         self.trf_blocks = nn.ModuleList(LlamaBlock(cfg) for _ in range(cfg.n_layers))
         self.final_norm = nn.RMSNorm(cfg.emb_dim, cfg.norm_eps)
+        self.out_head = Tied(self.tok_emb)
 
     def hidden(self, ids: Int[Tensor, "b t"], caches: Sequence[KeyValues] = ()) -> Float[Tensor, "b t d"]:
         """Final hidden states, one step before the logits.
@@ -145,7 +147,7 @@ class LlamaModel(nn.Module):
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         """Logits of hidden states."""
-        return F.linear(hidden, self.tok_emb.weight)
+        return self.out_head(hidden)
 
 
 def rotations(

@@ -1,0 +1,182 @@
+"""`gptloss corpus`: the loss of whole texts, of any length, with the convention said out loud."""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from gptloss import conventions
+from gptloss.cli_models import add_model
+from gptloss.conventions import CONVENTIONS
+from gptloss.corpus_text import check_fraction, pieces_of
+from gptloss.errors import GptlossError
+from gptloss.models import load_model
+
+if TYPE_CHECKING:
+    from gptloss.conventions import Plan
+    from gptloss.corpus_run import Deviation, Run, Text
+    from gptloss.models import LanguageModel
+
+
+def add_parser(commands: Any) -> None:
+    """Add `corpus FILE...` to the command line."""
+    parser = commands.add_parser("corpus", help="loss and perplexity of whole texts, of any length")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a text file in UTF-8; - reads standard input")
+    add_model(parser)
+    parser.add_argument(
+        "--convention",
+        choices=CONVENTIONS,
+        default="rolling",
+        help="which tokens count: book (whole windows, the rest is dropped), rolling (each token once, as"
+        " lm-evaluation-harness; the default: it leaves nothing out, and others publish the same number) or strided"
+        " (each token once with more before it, as the guide of transformers)",
+    )
+    parser.add_argument(
+        "--window", type=int, metavar="N", help="tokens that are read at once; default: the model's context"
+    )
+    parser.add_argument(
+        "--stride", type=int, metavar="N", help="strided: tokens from a window to the next; default: half a window"
+    )
+    parser.add_argument(
+        "--bos",
+        action=argparse.BooleanOptionalAction,
+        help="read the model's start token first; default: with rolling, if the model has one",
+    )
+    parser.add_argument(
+        "--split",
+        type=float,
+        metavar="F",
+        help="score the first part of each text, 0.9 of its characters for example, and the rest apart",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 can be quicker and is less exact, by the deviation that is printed; default: %(default)s",
+    )
+    parser.add_argument("--per-token", metavar="FILE", help="write each scored token to a Parquet file; logs in nats")
+    parser.add_argument("--resume", metavar="LOG", help="keep what is scored in a file, or go on from what is in it")
+    parser.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
+    parser.set_defaults(run=_corpus)
+
+
+def _corpus(options: argparse.Namespace) -> Iterator[str]:
+    """Score, and give the result as it is printed; after Ctrl-C what is known so far."""
+    with ExitStack() as stack:
+        texts = [_text(file, stack) for file in options.files]
+        if options.split is not None:
+            check_fraction(options.split)
+        model = load_model(options.model)
+        plan = conventions.plan(options.convention, model.info, options.window, options.stride, options.bos)
+        model, deviation = _in_precision(model, options, texts, plan)
+        run = _run(model, plan, options, texts, stack)
+        stopped = _score(run, texts)
+    for sentence in run.short:
+        print(f"gptloss: {sentence}", file=sys.stderr)
+    return _told(run, options, deviation, stopped)
+
+
+def _text(file: str, stack: ExitStack) -> "Text":
+    """A file that can be read more than once; standard input and pipes are kept in one first."""
+    from gptloss.corpus_run import Text
+
+    if file != "-" and not _is_pipe(file):
+        next(pieces_of(Path(file)), None)
+        return Text(file, Path(file))
+    name = "Standard input" if file == "-" else file
+    kept = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "text"
+    try:
+        with kept.open("wb") as copy, nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as source:
+            shutil.copyfileobj(source, copy)
+    except OSError as error:
+        raise GptlossError(f"{name} cannot be kept ({error.strerror or error}); save it as a file first.") from None
+    return Text(name, kept)
+
+
+def _is_pipe(file: str) -> bool:
+    try:
+        return Path(file).is_fifo() or Path(file).is_char_device()
+    except (OSError, ValueError):
+        return False
+
+
+def _in_precision(
+    model: "LanguageModel", options: argparse.Namespace, texts: "Sequence[Text]", plan: "Plan"
+) -> "tuple[LanguageModel, Deviation | None]":
+    """The model that scores, and what its precision does to the loss."""
+    from gptloss.corpus_precision import in_precision
+    from gptloss.corpus_run import deviation
+
+    scorer = in_precision(model, options.precision)
+    lower = options.precision != "float32"
+    return scorer, deviation(model, scorer, texts, plan, options.split) if lower else None
+
+
+def _run(
+    model: "LanguageModel", plan: "Plan", options: argparse.Namespace, texts: "Sequence[Text]", stack: ExitStack
+) -> "Run":
+    from gptloss.corpus_log import Log, run_of
+    from gptloss.corpus_parquet import PerToken
+    from gptloss.corpus_run import Run
+
+    log = per_token = None
+    if options.resume:
+        same = run_of(model, plan, options.precision, options.split, [text.path for text in texts])
+        log = stack.enter_context(Log(Path(options.resume), same))
+    if options.per_token:
+        per_token = stack.enter_context(PerToken(Path(options.per_token), model.tokenizer))
+    return Run(model, plan, options.split, log, per_token)
+
+
+def _score(run: "Run", texts: "Sequence[Text]") -> bool:
+    """Score until the end or until Ctrl-C; whether it was stopped. Raises `KeyboardInterrupt` if nothing is known."""
+    total = sum(text.path.stat().st_size for text in texts if text.path.exists())
+    # `disable=None`: no bar where nobody is watching
+    with (
+        _Stop() as stop,
+        tqdm(total=total, desc="Scoring", unit="B", unit_scale=True, file=sys.stderr, disable=None) as bar,
+    ):
+        for size in run.score(texts):
+            bar.set_postfix_str(f"loss {run.loss:.4f}", refresh=False)
+            bar.update(size)
+            if stop.asked:
+                return True
+    return False
+
+
+class _Stop:
+    """Ctrl-C in this block asks to stop after the forward pass that runs; once more, and it stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "_Stop":
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+
+def _told(run: "Run", options: argparse.Namespace, deviation: "Deviation | None", stopped: bool) -> Iterator[str]:
+    """The result; then a stop goes on to `main`."""
+    from gptloss.cli_corpus_output import as_json, as_text
+
+    if options.json:
+        yield json.dumps(as_json(run, options.precision, deviation, stopped), allow_nan=False)
+    else:
+        yield as_text(run, options.precision, deviation, stopped)
+    if stopped:
+        raise KeyboardInterrupt

@@ -1,0 +1,34 @@
+"""The pages of memory in which files are mapped: the system is told when they are not needed."""
+
+import ctypes
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+
+def mapped() -> list[range]:
+    """The addresses at which files are mapped and nothing is written. Linux says so; elsewhere there are none."""
+    places: list[range] = []
+    try:
+        lines = Path("/proc/self/smaps").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return places
+    for fields in map(str.split, lines):
+        if "-" in fields[0]:
+            bounds, inode = [int(end, 16) for end in fields[0].split("-")], fields[4]
+        elif fields[:2] == ["Anonymous:", "0"] and inode != "0":
+            places.append(range(*bounds))
+    return places
+
+
+def let_go(weight: Tensor, mapped: Sequence[range]) -> None:
+    """Give the pages of a matrix back to the system if it can read them again; it would count them as ours."""
+    if weight.is_mkldnn or not any(weight.data_ptr() in place for place in mapped):
+        return
+    last = sum((size - 1) * step for size, step in zip(weight.shape, weight.stride(), strict=True))
+    start = -(-weight.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    stop = (weight.data_ptr() + (last + 1) * weight.element_size()) // mmap.PAGESIZE * mmap.PAGESIZE
+    if stop > start:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), mmap.MADV_DONTNEED)

@@ -1,0 +1,459 @@
+"""`gptloss corpus`: the numbers and keys, a run that is stopped or killed, and one sentence for what is wrong."""
+
+import io
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptloss.cli import main
+from gptloss.models import REGISTRY, load_model
+from gptloss.models.toy import Bigram
+from tests.browser import ROOT
+
+SAMPLE = ROOT / "gptloss" / "data" / "sample.txt"
+TEXT = SAMPLE.read_text("utf-8").removeprefix("\ufeff")
+KEYS = [
+    "convention",
+    "window",
+    "stride",
+    "bos",
+    "tokens_scored",
+    "words",
+    "bytes",
+    "log_likelihood",
+    "loss",
+    "perplexity",
+    "word_perplexity",
+    "byte_perplexity",
+    "bits_per_byte",
+    "loss_stderr",
+    "seconds",
+    "tokens_per_second",
+    "peak_rss_mb",
+    "precision",
+]
+MEASURED = {"seconds", "tokens_per_second", "peak_rss_mb"}
+
+
+def answer(capsys: pytest.CaptureFixture[str], *options: object) -> dict[str, Any]:
+    """What the command prints as JSON, with the bigram unless another model is named."""
+    model = [] if "--model" in options else ["--model", "bigram"]
+    assert main(["corpus", *map(str, options), *model, "--json"]) == 0, capsys.readouterr().err
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *options: object) -> str:
+    """The one sentence, after which nothing else is printed."""
+    model = [] if "--model" in options else ["--model", "bigram"]
+    assert main(["corpus", *map(str, options), *model]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    return err.removeprefix("gptloss: ").rstrip("\n")
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two results agree to the last digit in all that is not a measurement of the machine."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _plain(value) if isinstance(value, dict) else value
+        for key, value in result.items()
+        if key not in MEASURED
+    }
+
+
+def test_the_keys_and_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    result = answer(capsys, SAMPLE)
+    assert list(result) == KEYS
+    raw = TEXT.encode()
+    table = Bigram(REGISTRY["bigram"].info).log_probas.double()
+    wanted = sum(table[one, other].item() for one, other in itertools.pairwise(raw))
+    assert (result["convention"], result["window"], result["stride"]) == ("rolling", 8192, 8192)
+    assert (result["bos"], result["precision"]) == (False, "float32")
+    assert result["tokens_scored"] == result["bytes"] == len(raw) - 1
+    assert result["words"] == len(TEXT.split())
+    assert result["log_likelihood"] == pytest.approx(wanted, rel=1e-6)
+    assert result["loss"] == -result["log_likelihood"] / (len(raw) - 1)
+    assert result["perplexity"] == pytest.approx(math.exp(result["loss"]))
+    assert result["bits_per_byte"] == pytest.approx(result["loss"] / math.log(2))
+    assert result["loss_stderr"] is None
+    assert result["tokens_per_second"] == pytest.approx(result["tokens_scored"] / result["seconds"])
+    assert 50 < result["peak_rss_mb"] < 50_000
+
+
+def test_a_split_has_the_same_keys_for_each_part(capsys: pytest.CaptureFixture[str]) -> None:
+    result = answer(capsys, SAMPLE, "--split", 0.9, "--convention", "book", "--window", 100)
+    assert list(result) == [*KEYS, "training", "validation"]
+    parts = [result["training"], result["validation"]]
+    assert [list(part) for part in parts] == [KEYS, KEYS]
+    cut = int(0.9 * len(TEXT))
+    sizes = [len(TEXT[:cut].encode()), len(TEXT[cut:].encode())]
+    assert [part["tokens_scored"] for part in parts] == [(size - 1) // 100 * 100 for size in sizes]
+    assert result["tokens_scored"] == sum(part["tokens_scored"] for part in parts)
+    assert result["log_likelihood"] == pytest.approx(sum(part["log_likelihood"] for part in parts))
+
+
+def test_several_files_are_texts_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text(TEXT[:500], "utf-8")
+    (tmp_path / "b.txt").write_text(TEXT[500:1300], "utf-8")
+    alone = [answer(capsys, tmp_path / name) for name in ("a.txt", "b.txt")]
+    both = answer(capsys, tmp_path / "a.txt", tmp_path / "b.txt")
+    for key in ("tokens_scored", "words", "bytes", "log_likelihood"):
+        assert both[key] == pytest.approx(alone[0][key] + alone[1][key])
+    assert both["loss"] != pytest.approx((alone[0]["loss"] + alone[1]["loss"]) / 2, abs=1e-6), "weighted by tokens"
+
+
+def test_the_conventions_and_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    strided = answer(capsys, SAMPLE, "--convention", "strided", "--window", 64)
+    assert (strided["window"], strided["stride"], strided["tokens_scored"]) == (64, 32, len(TEXT.encode()) - 1)
+    book = answer(capsys, SAMPLE, "--convention", "book", "--window", 64)
+    assert book["tokens_scored"] % 64 == 0
+    assert "bigram has no start token" in refusal(capsys, SAMPLE, "--bos")
+    assert "use 2 to 8,192, its context" in refusal(capsys, SAMPLE, "--window", 9_000)
+    assert "leave it out, or use strided" in refusal(capsys, SAMPLE, "--stride", 5)
+    assert "leaves one part empty" in refusal(capsys, SAMPLE, "--split", 1)
+
+
+def test_a_start_token_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("every effort moves you", "utf-8")
+    with_it = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained")
+    without = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained", "--no-bos")
+    assert (with_it["bos"], with_it["tokens_scored"], with_it["words"]) == (True, 4, 4)
+    assert (without["bos"], without["tokens_scored"], without["words"]) == (False, 3, 3)
+
+
+def test_the_table_says_the_convention(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", str(SAMPLE), "--model", "bigram", "--split", "0.5", "--window", "200"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[1].startswith("rolling: windows of 200 tokens, one after the other, the last one filled leftwards")
+    assert lines.index("training") < lines.index("validation")
+    assert sum(line.startswith("loss ") for line in lines) == 2
+    assert len({line.index("nats per token") for line in lines if "nats per token" in line}) == 1
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_bfloat16_says_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text(TEXT[:300], "utf-8")
+    exact = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained")
+    options = (tmp_path / "a.txt", "--model", "gpt2-untrained", "--precision", "bfloat16")
+    lower = answer(capsys, *options)
+    assert list(lower) == [*KEYS, "deviation", "deviation_tokens"]
+    assert lower["precision"] == "bfloat16"
+    assert lower["deviation_tokens"] == lower["tokens_scored"] == exact["tokens_scored"]
+    assert lower["deviation"] == pytest.approx(lower["loss"] - exact["loss"], abs=1e-5)
+    assert 0 < abs(lower["deviation"]) < 0.01
+    assert main(["corpus", *map(str, options)]) == 0
+    assert f"{lower['deviation']:+.5f} nats per token against float32" in capsys.readouterr().out
+    assert "bigram" in refusal(capsys, SAMPLE, "--precision", "bfloat16")
+
+
+def test_every_token_in_a_parquet_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "a.txt").write_text(TEXT[:900] + "é😀", "utf-8")
+    (tmp_path / "b.txt").write_text(TEXT[900:1500], "utf-8")
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    result = answer(capsys, *files, "--split", 0.9, "--window", 50, "--per-token", tmp_path / "all.parquet")
+    lines = parquet.read_table(tmp_path / "all.parquet").to_pylist()
+    assert list(lines[0]) == ["file", "part", "position", "id", "bytes", "log_proba", "window"]
+    assert len(lines) == result["tokens_scored"]
+    assert sum(line["log_proba"] for line in lines) == pytest.approx(result["log_likelihood"])
+    for file in files:
+        text = file.read_text("utf-8")
+        for part, whole in (("training", text[: int(0.9 * len(text))]), ("validation", text[int(0.9 * len(text)) :])):
+            mine = [line for line in lines if (line["file"], line["part"]) == (str(file), part)]
+            assert [line["position"] for line in mine] == list(range(1, len(whole.encode())))
+            assert b"".join(line["bytes"] for line in mine) == whole.encode()[1:]
+            assert [line["window"] for line in mine] == [(line["position"] - 1) // 50 for line in mine]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "all.parquet", "b.txt"]
+
+
+def test_a_parquet_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    sentence = refusal(capsys, SAMPLE, "--per-token", tmp_path / "no" / "a.parquet")
+    assert "a.parquet cannot be written" in sentence
+    (tmp_path / "short.txt").write_text("short", "utf-8")
+    refusal(capsys, tmp_path / "short.txt", "--convention", "book", "--per-token", tmp_path / "a.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["short.txt"], "nothing is left of a run that failed"
+
+
+def test_files_that_cannot_be_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, raw in (("empty.txt", b""), ("bad.txt", b"tea \xff"), ("short.txt", b"tea and milk")):
+        (tmp_path / name).write_bytes(raw)
+    assert "empty.txt: The text is empty" in refusal(capsys, tmp_path / "empty.txt")
+    assert "bad.txt is not UTF-8: byte 4 is 0xFF" in refusal(capsys, tmp_path / "bad.txt")
+    assert "is a folder; name a text file in it" in refusal(capsys, tmp_path)
+    assert "There is no file" in refusal(capsys, SAMPLE, tmp_path / "gone.txt")
+    sentence = refusal(capsys, tmp_path / "short.txt", "--convention", "book", "--window", 20)
+    assert "short.txt: The text has 12 tokens, and book needs 21 for one window of 20" in sentence
+
+
+def test_a_part_that_is_too_short_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text(TEXT[:100], "utf-8")
+    sentence = refusal(capsys, tmp_path / "a.txt", "--convention", "book", "--window", 20, "--split", 0.9)
+    assert "a.txt, validation: The text has" in sentence
+
+
+def test_one_empty_file_among_others_is_told_and_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.txt").write_text("", "utf-8")
+    alone = answer(capsys, SAMPLE)
+    assert main(["corpus", str(tmp_path / "empty.txt"), str(SAMPLE), "--model", "bigram", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert same(json.loads(out), alone)
+    assert err == f"gptloss: {tmp_path / 'empty.txt'}: The text is empty; choose one with a few sentences.\n"
+
+
+def test_a_file_that_vanishes_while_others_are_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text(TEXT[:200], "utf-8")
+    (tmp_path / "b.txt").write_text(TEXT[:200], "utf-8")
+
+    def load(name: str) -> object:
+        (tmp_path / "b.txt").rename(tmp_path / "c.txt")
+        return load_model(name)
+
+    monkeypatch.setattr("gptloss.cli_corpus.load_model", load)
+    assert "There is no file" in refusal(capsys, tmp_path / "a.txt", tmp_path / "b.txt")
+
+
+def test_standard_input_and_pipes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = answer(capsys, SAMPLE, "--split", 0.5)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(SAMPLE.read_bytes())))
+    assert same(answer(capsys, "-", "--split", 0.5), wanted)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff")))
+    assert "Standard input is not UTF-8: byte 2 is 0xFF" in refusal(capsys, "-")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="there are no pipes with names here")
+def test_a_pipe_can_be_split(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = answer(capsys, SAMPLE, "--split", 0.5)
+    command = f"'{sys.executable}' -m gptloss corpus <(cat '{SAMPLE}') --split 0.5 --model bigram --json"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert same(json.loads(run.stdout), wanted)
+
+
+# A run that is stopped
+
+LONG = ["--model", "bigram", "--window", "64", "--split", "0.6", "--json"]
+
+
+@pytest.fixture(scope="module")
+def long_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text that takes some seconds; the same words never stand in the same place of a window."""
+    file = tmp_path_factory.mktemp("long") / "long.txt"
+    file.write_text("".join(f"{n} {TEXT[n % 997 : n % 997 + 60]}\n" for n in range(3_000)), "utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def whole(long_text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
+    """The result of a run that nobody stops, and its log."""
+    log = tmp_path_factory.mktemp("whole") / "log"
+    run = started(long_text, "--resume", str(log))
+    out, _ = run.communicate(timeout=120)
+    assert run.returncode == 0
+    return json.loads(out), log.read_bytes()
+
+
+def started(*options: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "gptloss", "corpus", *map(str, options), *LONG]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
+
+
+def until(run: "subprocess.Popen[str]", log: Path, lines: int) -> None:
+    """Wait until the log has so many lines."""
+    while not log.exists() or log.read_bytes().count(b"\n") < lines:
+        assert run.poll() is None, "it ended too early to be stopped"
+        time.sleep(0.005)
+
+
+def test_a_run_that_is_killed_ends_with_the_same_digits(
+    long_text: Path, whole: tuple[dict[str, Any], bytes], tmp_path: Path
+) -> None:
+    log, parquet = tmp_path / "log", tmp_path / "all.parquet"
+    for lines in (20, 150):
+        run = started(long_text, "--resume", log)
+        until(run, log, lines)
+        run.kill()
+        run.communicate()
+        assert run.returncode == -signal.SIGKILL
+    kept = log.read_bytes()
+    assert 150 <= kept.count(b"\n") < whole[1].count(b"\n")
+    log.write_bytes(kept[: kept.rindex(b"\n") - 50])  # a line that was being written
+    run = started(long_text, "--resume", log, "--per-token", parquet)
+    out, err = run.communicate(timeout=120)
+    assert (run.returncode, err) == (0, "")
+    assert same(json.loads(out), whole[0])
+    strip = [json.loads(line) | {"seconds": 0} for line in log.read_bytes().splitlines()]
+    assert strip == [json.loads(line) | {"seconds": 0} for line in whole[1].splitlines()]
+    import pyarrow.parquet
+
+    assert pyarrow.parquet.read_metadata(parquet).num_rows == whole[0]["tokens_scored"]
+
+
+def test_ctrl_c_prints_what_is_known_and_the_run_can_go_on(
+    long_text: Path, whole: tuple[dict[str, Any], bytes], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    run = started(long_text, "--resume", log)
+    until(run, log, 30)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (130, "gptloss: stopped.\n")
+    known = json.loads(out)
+    assert list(known) == [*KEYS, "training", "validation", "incomplete"]
+    assert known["incomplete"] is True
+    assert known["validation"] is None
+    lines = [json.loads(line) for line in log.read_bytes().splitlines()[1:]]
+    assert known["tokens_scored"] == sum(64 * len(line["log_likelihoods"]) for line in lines)
+    assert known["log_likelihood"] == pytest.approx(sum(sum(line["log_likelihoods"]) for line in lines))
+    run = started(long_text, "--resume", log)
+    out, _ = run.communicate(timeout=120)
+    assert same(json.loads(out), whole[0])
+
+
+def test_a_finished_run_is_not_computed_again(
+    whole: tuple[dict[str, Any], bytes], long_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gptloss.corpus_log.score_batch", lambda *_: pytest.fail("a forward pass"))
+    log = tmp_path / "log"
+    log.write_bytes(whole[1])
+    assert main(["corpus", str(long_text), *LONG, "--resume", str(log)]) == 0
+    assert log.read_bytes() == whole[1]
+
+
+def test_ctrl_c_before_anything_is_known(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gptloss.cli_corpus.load_model", stop)
+    assert main(["corpus", str(SAMPLE)]) == 130
+    assert capsys.readouterr() == ("", "gptloss: stopped.\n")
+
+
+def test_ctrl_c_in_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from gptloss import corpus
+
+    forward, handler = corpus.forward, signal.getsignal(signal.SIGINT)
+
+    def interrupted(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return forward(*given)
+
+    monkeypatch.setattr("gptloss.corpus.forward", interrupted)
+    assert main(["corpus", str(SAMPLE), "--model", "bigram", "--window", "64", "--split", "0.9"]) == 130
+    out, err = capsys.readouterr()
+    assert "Incomplete: stopped after 512 tokens." in out
+    assert "validation: nothing is scored yet" in out
+    assert err == "gptloss: stopped.\n"
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.fixture
+def log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The log of a short run with windows of 64."""
+    answer(capsys, SAMPLE, "--window", 64, "--resume", tmp_path / "log")
+    return tmp_path / "log"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--window", "65"], "is the log of another run: its window is 64 and now it is 65; name another file."),
+        (["--window", "64", "--convention", "strided"], "its convention is rolling and now it is strided"),
+        (["--window", "64", "--split", "0.9"], "its split is none and now it is 0.9"),
+        (["--window", "64", "--model", "uniform"], "its model is bigram and now it is uniform"),
+    ],
+)
+def test_the_log_of_another_run_is_refused(
+    log: Path, options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = log.read_bytes()
+    assert sentence in refusal(capsys, SAMPLE, *options, "--resume", log)
+    assert log.read_bytes() == before
+
+
+def test_a_changed_text_and_changed_weights_are_noticed(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copy.txt").write_bytes(SAMPLE.read_bytes())
+    answer(capsys, tmp_path / "copy.txt", "--window", 64, "--resume", log)  # the same text under another name
+    (tmp_path / "copy.txt").write_bytes(SAMPLE.read_bytes() + b".")
+    assert "its texts are others" in refusal(capsys, tmp_path / "copy.txt", "--window", 64, "--resume", log)
+    trained = load_model("bigram")
+    trained.log_probas = trained.log_probas.roll(1, 0)  # type: ignore[attr-defined]
+    monkeypatch.setattr("gptloss.cli_corpus.load_model", lambda name: trained)
+    assert "its weights are others" in refusal(capsys, SAMPLE, "--window", 64, "--resume", log)
+
+
+def test_a_file_that_is_no_log_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for content in (b"dear diary", b"dear diary\n", b"\0" * 100, b'{"gptloss": "models"}\n'):
+        (tmp_path / "mine").write_bytes(content)
+        assert "is no log of gptloss corpus, and stays as it is" in refusal(
+            capsys, SAMPLE, "--resume", tmp_path / "mine"
+        )
+        assert (tmp_path / "mine").read_bytes() == content
+    assert "cannot be used" in refusal(capsys, SAMPLE, "--resume", tmp_path)
+
+
+def test_a_log_that_was_killed_in_its_first_line_begins_anew(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = log.read_bytes()
+    for size in (0, 5, 60):
+        log.write_bytes(whole[:size])
+        answer(capsys, SAMPLE, "--window", 64, "--resume", log)
+        assert log.read_bytes().count(b"\n") == whole.count(b"\n")
+
+
+def test_a_damaged_log_is_refused_with_its_line(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    for bad in (b"}\n", b"7\n", lines[1], lines[2].replace(b'log_probas": "', b'log_probas": "AAAA')):
+        log.write_bytes(b"".join([*lines[:2], bad, *lines[3:]]))
+        assert "is damaged in line 3; delete it to begin again" in refusal(
+            capsys, SAMPLE, "--window", 64, "--resume", log
+        )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of files")
+@pytest.mark.parametrize("option", ["--resume", "--per-token"])
+def test_a_full_disk_is_one_sentence(option: str, long_text: Path, tmp_path: Path) -> None:
+    limit = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000,) * 2);"
+        " from gptloss.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", limit, "corpus", str(long_text), *LONG, option, str(tmp_path / "kept")]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (run.returncode, run.stdout) == (2, "")
+    (line,) = run.stderr.splitlines()
+    assert "kept" in line
+    assert "File too large" in line
+    assert "make room, or name another file" in line
+
+
+def test_nothing_of_a_torn_line_is_left(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(whole[:-1]) + b'{"text": 0, ' + b" " * 20_000)
+    answer(capsys, SAMPLE, "--window", 64, "--resume", log)
+    lines = [json.loads(line)["log_probas"] for line in log.read_bytes().splitlines()[1:]]
+    assert lines == [json.loads(line)["log_probas"] for line in whole[1:]]
