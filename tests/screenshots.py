@@ -17,6 +17,7 @@ PAGES = {
     "surprise": "/surprise?model=smollm2-135m",
     "temperature": "/temperature?model=smollm2-135m&temperature=0.7&made=10",
     "compare": "/compare",
+    "dataset": "/data_set_loss?model=bigram",
 }
 SIZES = ((1440, 900), (1280, 720), (390, 844))
 LONGEST = 5000

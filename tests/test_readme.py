@@ -1,5 +1,6 @@
 """The README's commands and code do what it says."""
 
+import math
 import re
 import shlex
 import subprocess
@@ -19,12 +20,20 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_five_lines_run(capsys: pytest.CaptureFixture[str], lecture: ScoredBatch) -> None:
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     exec(code, {})
     out = capsys.readouterr().out
     assert str(lecture.loss)[:8] == "10.79396"
     assert "10.79396" in out
     assert "48725.8" in out
+
+
+def test_the_corpus_lines_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(blocks("python")[1], {})
+    loss, bits_per_byte = map(float, capsys.readouterr().out.split())
+    assert loss == pytest.approx(bits_per_byte * math.log(2), rel=1e-9)  # a token of this model is a byte
+    assert 2 < bits_per_byte < 6
 
 
 def test_the_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +43,7 @@ def test_the_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
         for line in block.splitlines()
         if line.startswith("gptloss ")
     ]
-    assert len(commands) == 9
+    assert len(commands) == 11
     for command in commands:
         if command[1] in ("pull", "remove"):  # tried by their own tests, in a folder of their own
             assert _parser().parse_args(command).name == "smollm2-135m"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from views.links import PLAIN, Plain, from_query, to_query
+from views.fields import PLAIN, Plain
+from views.links import from_query, to_query
 from views.settings import LINK_LIMIT, Settings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -29,7 +30,8 @@ def test_a_link_is_the_state(
 NOT_THE_FIRST = {
     "units": "bits", "step": 3, "bos": True, "comparing": "texts", "shown": 20, "view": "logits", "token": 464,
     "colour": "rank", "figures": True, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "seed": 7, "made": 12,
-    "source": "book", "draws": 100,
+    "source": "book", "draws": 100, "data": "verdict", "split": 0.8, "convention": "strided", "window": 64,
+    "stride": 32, "start": True, "look": 7,
 }  # fmt: skip
 
 

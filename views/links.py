@@ -1,91 +1,13 @@
 """Links: settings to the query of an address and back. A bad value falls back to its default alone."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from gptloss.models import REGISTRY
-from gptloss.numbers import Units
-from views.settings import (
-    DRAWS,
-    FEWEST_SHOWN,
-    HOTTEST,
-    LARGEST_SEED,
-    LECTURE_INPUTS,
-    LECTURE_TARGETS,
-    MAX_ROWS,
-    MOST_MADE,
-    MOST_MODELS,
-    MOST_PINS,
-    MOST_SHOWN,
-    STEPS,
-    Colour,
-    Comparing,
-    Pin,
-    Settings,
-    Source,
-    View,
-)
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A field that stands in a link as one word: what it is called there, how it is read, what is allowed.
-
-    `read` gives None for a word that is no good.
-    """
-
-    field: str
-    name: str
-    read: Callable[[str], Any]
-    allowed: str
-    write: Callable[[Any], str] = str
-
-
-def _choice(field: str, name: str, values: Sequence[Any], allowed: str = "") -> Plain:
-    words = {str(value): value for value in values}
-    return Plain(field, name, words.get, allowed or " or ".join(words))
-
-
-def _whole(field: str, name: str, low: int, high: int) -> Plain:
-    def read(word: str) -> int | None:
-        good = re.fullmatch("[0-9]{1,10}", word, re.ASCII) and low <= int(word) <= high
-        return int(word) if good else None
-
-    return Plain(field, name, read, f"{low:,} to {high:,}")
-
-
-def _decimal(field: str, name: str, low: float, high: float) -> Plain:
-    def read(word: str) -> float | None:
-        good = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", word, re.ASCII) and low <= float(word) <= high
-        return float(word) if good else None
-
-    return Plain(field, name, read, f"{low:g} to {high:g}", "{:.4g}".format)
-
-
-def _switch(field: str, name: str) -> Plain:
-    return Plain(field, name, {"0": False, "1": True}.get, "0 or 1", lambda on: str(int(on)))
-
-
-PLAIN = (
-    _choice("units", "units", get_args(Units)),
-    _whole("step", "step", 0, STEPS),
-    _switch("bos", "bos"),
-    _choice("comparing", "compare", get_args(Comparing)),
-    _whole("shown", "show", FEWEST_SHOWN, MOST_SHOWN),
-    _choice("view", "view", get_args(View)),
-    _whole("token", "token", 0, 10_000_000),
-    _choice("colour", "colour", get_args(Colour)),
-    _switch("figures", "figures"),
-    _decimal("temperature", "temperature", 0, HOTTEST),
-    _whole("top_k", "top_k", 0, 1_000_000),
-    _decimal("top_p", "top_p", 0.01, 1),
-    _whole("seed", "seed", 0, LARGEST_SEED),
-    _whole("made", "made", 0, MOST_MADE),
-    _choice("source", "from", get_args(Source)),
-    _choice("draws", "draws", DRAWS),
-)
+from views.fields import PLAIN, Plain
+from views.settings import LECTURE_INPUTS, LECTURE_TARGETS, MAX_ROWS, MOST_MODELS, MOST_PINS, Pin, Settings
 
 
 def to_query(settings: Settings) -> dict[str, str | list[str]]:
@@ -104,6 +26,8 @@ def to_query(settings: Settings) -> dict[str, str | list[str]]:
         query["spot"] = _position_word(settings.spot)
     if settings.others != first.others:
         query["with"] = list(settings.others) or [""]
+    if settings.second:
+        query["second"] = settings.second
     if settings.texts is not None and settings.text_fits_link:
         query["text"] = list(settings.texts)
     if settings.pair != first.pair and settings.text_fits_link:
@@ -138,6 +62,7 @@ def from_query(
         texts=reader.texts(),
         pair=reader.pair(),
         pins=reader.pins(),
+        second=reader.second(),
         **fields,
     )
     return settings, reader.notices
@@ -181,6 +106,10 @@ class _Reader:
     def model(self) -> str:
         name = self.one("model")
         return name if name is not None and self.known(name) else Settings().model
+
+    def second(self) -> str:
+        name = self.one("second")
+        return name if name and self.known(name) else ""
 
     def known(self, model: str) -> bool:
         if model in self.models or (self.any_model and is_free_name(model)):

@@ -32,7 +32,8 @@ def picker() -> None:
     )
     info = find(current.model).info
     st.caption(_details(info))
-    _start_token(info)
+    if st.session_state.page != "Data set loss":  # there it is part of the convention
+        _start_token(info)
 
 
 def option(name: str) -> str:

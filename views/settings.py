@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlencode
 
+from gptloss.conventions import Convention
 from gptloss.models import DEFAULT_MODEL
 from gptloss.numbers import Units
 
@@ -21,6 +22,8 @@ LARGEST_SEED = 2**31 - 1
 # Tokens that "Temperature and sampling" makes.
 MOST_MADE = 100
 DRAWS = (10, 100, 1_000, 10_000)
+# The share of a text that is for training, on "Data set loss".
+SMALLEST_SPLIT, LARGEST_SPLIT = 0.5, 0.95
 
 LECTURE_INPUTS = ("every effort moves", "I really like")
 LECTURE_TARGETS = (" effort moves you", " really like chocolate")
@@ -41,6 +44,8 @@ Comparing = Literal["models", "texts"]
 View = Literal["probas", "logits"]
 Colour = Literal["loss", "probability", "rank", "entropy"]
 Source = Literal["text", "book"]
+# The text of "Data set loss": one that ships with gptloss, the book's, the visitor's files, what they pasted.
+Data = Literal["island", "verdict", "files", "paste"]
 # A position (i, j), or the id of a token.
 Pin = tuple[int, int] | int
 # What a reading depends on: the model, the inputs, the targets, and whether there is a start token.
@@ -60,6 +65,10 @@ class Settings:
     and the `pins`. On "Surprise in a text" tokens have a `colour`, and `figures` under them. `temperature` (0:
     greedy), `top_k` (0: all tokens) and `top_p` (1: all) say how a token is sampled, `seed` which one; `made` tokens
     have been made, and `draws` are drawn from one position of the text, or from the book's example (`source`).
+
+    On "Data set loss" the text `data` is cut in two at `split` and read by windows as the `convention` says, with a
+    start token if `start` (None: as the convention has it); `stride` counts in `strided` alone. A `second` model
+    reads the same, and `look` is the number of the window that is looked at.
     """
 
     model: str = DEFAULT_MODEL
@@ -87,6 +96,14 @@ class Settings:
     made: int = 0
     source: Source = "text"
     draws: int = 1_000
+    data: Data = "island"
+    split: float = 0.9
+    convention: Convention = "book"
+    window: int = 256
+    stride: int = 128
+    start: bool | None = None
+    second: str = ""
+    look: int | None = None
 
     @property
     def asked(self) -> Asked:

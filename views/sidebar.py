@@ -12,6 +12,7 @@ MENU = {
         "pages/temperature.py": "Temperature and sampling",
         "pages/compare.py": "Compare",
     },
+    "Train": {"pages/data_set_loss.py": "Data set loss"},
 }
 
 

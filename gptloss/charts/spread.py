@@ -1,0 +1,100 @@
+"""How the loss of a text is spread: over single tokens, and over how much context a token had."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from gptloss.charts.corpus import COLOURS, DASHES, SYMBOLS, Reading, legend
+from gptloss.charts.theme import FAINT, figure, plain, quiet_axis
+from gptloss.corpus import BIN, CorpusLoss
+from gptloss.ladder import in_units
+from gptloss.numbers import Units
+
+
+def histogram_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
+    """How the losses of single tokens are spread, as shares of each part; the last bin holds all higher ones too."""
+    size = in_units(BIN, units)
+    chart = figure("Loss of single tokens", legend(readings), height=340, left=64)
+    last = 0
+    for n, reading in enumerate(readings):
+        for part, result in reading.parts.items():
+            counts = np.array(result.histogram)
+            last = max(last, int(counts.nonzero()[0].max()) + 1)
+            chart.add_scatter(
+                x=np.arange(len(counts)) * size,
+                y=counts / counts.sum(),
+                mode="lines",
+                line={"color": COLOURS[part], "width": 2, "shape": "hv", "dash": DASHES[n]},
+                fill="tozeroy" if n == 0 and part == "training" else None,
+                fillcolor="rgba(47, 128, 216, 0.18)",
+                customdata=[[count, plain(reading.title)] for count in result.histogram],
+                hovertemplate=f"%{{customdata[1]}}, {part}<br>from %{{x:.2f}} {units}<br>%{{customdata[0]:,}} tokens,"
+                " %{y:.2%}<extra></extra>",
+            )
+    chart.update_xaxes(quiet_axis(f"loss of a token, {units}", range=[0, (last + 1) * size], nticks=9))
+    chart.update_yaxes(
+        quiet_axis(f"share, by {size:.2g} {units}", showgrid=True, gridcolor=FAINT, nticks=5, tickformat=".0~%")
+    )
+    return chart
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Targets with `first` to `last` tokens before them in their window: how many, and their mean loss in nats."""
+
+    first: int
+    last: int
+    tokens: int
+    loss: float
+
+
+def stretches(result: CorpusLoss) -> list[Stretch]:
+    """The loss by tokens before the target in its window: 1, 2 to 3, 4 to 7, ... the last one up to the window."""
+    made, window = [], result.plan.window
+    firsts = [2**power for power in range(window.bit_length()) if power == 0 or 3 * 2**power <= 2 * window]
+    for first, stop in zip(firsts, [*firsts[1:], window + 1], strict=True):
+        counts = sum(result.position_counts[first - 1 : stop - 1])
+        if counts:
+            loss = math.fsum(result.position_losses[first - 1 : stop - 1]) / counts
+            made.append(Stretch(first, stop - 1, counts, loss))
+    return made
+
+
+def position_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
+    """The mean loss against how many tokens of context a target had: why context helps."""
+    chart = figure("Loss by context", legend(readings), height=340, left=64)
+    names: dict[float, str] = {}
+    for n, reading in enumerate(readings):
+        for part, result in reading.parts.items():
+            found = stretches(result)
+            places = [math.log2(stretch.first) for stretch in found]
+            names |= {place: _range(stretch) for place, stretch in zip(places, found, strict=True)}
+            chart.add_scatter(
+                x=places,
+                y=[in_units(stretch.loss, units) for stretch in found],
+                mode="lines+markers",
+                line={"color": COLOURS[part], "width": 2.5, "dash": DASHES[n]},
+                marker={"color": COLOURS[part], "size": 9, "symbol": SYMBOLS[part] + "-open" * n},
+                customdata=[[_range(stretch), stretch.tokens, plain(reading.title)] for stretch in found],
+                hovertemplate=f"%{{customdata[2]}}, {part}<br>%{{customdata[0]}} tokens before<br>loss %{{y:.4f}}"
+                " over %{customdata[1]:,} tokens<extra></extra>",
+            )
+    ticks = sorted(names)
+    chart.update_xaxes(
+        quiet_axis(
+            "tokens before it in its window",
+            tickvals=ticks,
+            ticktext=[names[tick].partition(" ")[0] for tick in ticks],
+            tickangle=0,
+            ticks="",
+        )
+    )
+    chart.update_yaxes(quiet_axis(f"{units} per token", showgrid=True, gridcolor=FAINT, nticks=5))
+    return chart
+
+
+def _range(stretch: Stretch) -> str:
+    return f"{stretch.first:,}" if stretch.first == stretch.last else f"{stretch.first:,} to {stretch.last:,}"

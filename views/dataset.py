@@ -1,0 +1,211 @@
+"""The page "Data set loss": the two losses, the run that computes them, and the second model beside the first."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from gptloss.charts.corpus import Reading, ruler_chart, running_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.corpus import CorpusLoss
+from gptloss.errors import GptlossError
+from gptloss.ladder import in_units
+from gptloss.models import find, is_here
+from gptloss.numbers import perplexity_text
+from views import hosting, runs, shell
+from views.dataset_layout import PARTS, Job, layout
+from views.dataset_plan import jobs_of
+from views.dataset_readings import reading
+from views.dataset_text import texts
+from views.later import REST, rest
+from views.models import option
+from views.runs import Run
+from views.settings import Settings
+
+STYLE = Path(__file__).parent / "dataset.css"
+# Seconds between two looks at a run; how long a click waits for one that is short.
+TICK, SHORT = 0.5, 0.4
+OPENED = "data-opened-at"
+
+
+def second_model(settings: Settings) -> None:
+    """Another model that is here, to read the same after the first."""
+    names = [name for name in hosting.models() if name != settings.model and _here(name)]
+    if settings.second not in ("", *names):
+        shell.correct("", always=True, second="")
+    shell.give("second", settings.second)
+    st.selectbox(
+        "Second model, on the same text",
+        ["", *names],
+        format_func=lambda name: option(name) if name else "none",
+        key="second",
+        on_change=lambda: shell.change(second=st.session_state.second or ""),
+    )
+
+
+def _here(name: str) -> bool:
+    try:
+        return is_here(name)
+    except GptlossError:
+        return False
+
+
+def jobs() -> list[Job]:
+    """What the settings ask for; nothing without a text."""
+    settings = shell.settings()
+    found = texts(settings)
+    return jobs_of(settings, found) if found else []
+
+
+def numbers(settings: Settings) -> bool:
+    """Both losses, large; the button; and below it how far the run is, drawn again while it is at work.
+
+    The button stands outside of what ticks: only a run of the whole page can stop that. Gives whether it is at work.
+    """
+    st.html(STYLE)
+    if shell.just_opened():
+        st.session_state[OPENED] = time.monotonic()
+    wanted = jobs()
+    here = [run for job in wanted if (run := runs.find_run(job))]
+    at_work = any(run.running for run in here)
+    _buttons(wanted, here, at_work)
+    if at_work:
+        st.fragment(_live, run_every=TICK)()
+    else:
+        _figures(here[0] if here else None, settings)
+        for run in here:
+            _said(run)
+        _ruler(here, settings)
+    return at_work
+
+
+def _figures(run: Run | None, settings: Settings) -> None:
+    """Training and validation loss, or dashes."""
+    columns = st.container(key="data-losses").columns(2, gap="small", wrap=False)
+    for part, column in zip(PARTS, columns, strict=True):
+        result = run.result(part) if run else None
+        with column.container(key=f"data-{part}", gap="xsmall"):
+            st.metric(
+                f"{part.capitalize()} loss, {settings.units} per token",
+                f"{in_units(result.loss, settings.units):.4f}" if result else "–",
+                _spread(result, settings) if result else "not yet scored",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+            )
+            st.text(f"Perplexity {perplexity_text(result.loss)}" if result else "Perplexity –")
+
+
+def _spread(result: CorpusLoss, settings: Settings) -> str:
+    count = len(result.window_tokens)
+    over = f"{count:,} window{'' if count == 1 else 's'}"
+    if result.loss_stderr is None:
+        return over
+    return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"
+
+
+def _buttons(wanted: list[Job], here: list[Run], at_work: bool) -> None:
+    done = len(here) == len(wanted) and all(run.state == "done" for run in here)
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-run"):
+        if at_work:
+            st.button("Stop", icon=":material/stop:", type="primary", key="data-stop", on_click=_stop)
+        elif not (done and wanted):
+            stopped = any(run.state == "stopped" and run.tokens for run in here)
+            st.button(
+                "Go on" if stopped else "Run",
+                icon=":material/play_arrow:",
+                type="primary",
+                key="data-go",
+                disabled=not wanted,
+                on_click=_run,
+            )
+        others = [run for run in runs.under_way(runs.visitor()) if run.job not in wanted]
+        if others:
+            st.caption("A run with other settings is under way.")
+            st.button("Stop that one", key="data-stop-other", type="tertiary", on_click=_stop)
+    if wanted and not here:
+        st.text("Run computes both losses on this machine. You can turn to other pages meanwhile.")
+
+
+def _run() -> None:
+    shell.change()
+    try:
+        wanted = jobs()
+        runs.start(wanted, runs.visitor())
+        for job in wanted:
+            if run := runs.find_run(job):
+                run.wait(SHORT)
+    except GptlossError as error:
+        shell.notify(str(error))
+
+
+def _stop() -> None:
+    shell.change()
+    runs.leave(runs.visitor())
+
+
+def _live() -> None:
+    """One look at a run: how far it is, and the running loss. When it has ended, the page shows the rest."""
+    settings = shell.settings()
+    here = [run for job in jobs() if (run := runs.find_run(job))]
+    at_work = any(run.running for run in here)
+    _figures(here[0] if here else None, settings)
+    for run in here:
+        _progress(run)
+    readings = _readings(here)
+    if readings:
+        alt = "The mean loss of each part so far, window by window."
+        st.plotly_chart(running_chart(readings, settings.units), key="running-chart", config=CONFIG, alt=alt)
+    if not at_work and time.monotonic() - st.session_state.get(OPENED, 0.0) > REST:
+        st.rerun()
+    rest("data", done=not at_work)
+
+
+def _progress(run: Run) -> None:
+    total = layout(run.job.model, run.job.texts, run.job.split).scored(run.job.plan)
+    left = run.seconds_left(total)
+    title = find(run.job.model).info.title
+    said = "waits" if run.state == "waiting" else f"{run.tokens:,} of {total:,} tokens"
+    ends = f", {_time(left)} left" if left is not None and run.running else ""
+    st.progress(min(run.tokens / total, 1.0) if total else 0.0, f"{shell.literal(title)}: {said}{ends}")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def _ruler(here: list[Run], settings: Settings) -> None:
+    readings = _readings(here)
+    if readings:
+        st.plotly_chart(ruler_chart(readings, settings.units), key="ruler", config=CONFIG, alt=_ruler_text(readings))
+
+
+def _said(run: Run) -> None:
+    """What became of a run."""
+    title = find(run.job.model).info.title
+    short = [f"{part.capitalize()}: {reason}" for part in PARTS for reason in run.short[part]]
+    if run.state == "failed":
+        st.error(shell.literal(run.error))
+    elif run.state == "stopped":
+        after = (
+            f"after {run.tokens:,} tokens. Incomplete: the numbers are of those."
+            if run.tokens
+            else "before it began."
+        )
+        st.text(f"{title}: stopped {after}")
+    elif run.tokens:
+        pace = f", {run.tokens / run.seconds:,.0f} a second" if run.seconds > 0.5 else ""
+        st.text(f"{title}: {run.tokens:,} tokens scored in {run.seconds:.1f} s{pace}.")
+    for sentence in short[:3]:
+        st.text(sentence)
+
+
+def _readings(here: list[Run]) -> list[Reading]:
+    return [found for run in here if (found := reading(run)).windows]
+
+
+def _ruler_text(readings: list[Reading]) -> str:
+    losses = [
+        f"{found.title}, {part}: {result.loss:.4f} nats" for found in readings for part, result in found.parts.items()
+    ]
+    return f"Losses on a ruler from 0 to ln V. {'; '.join(losses)}."
