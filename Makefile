@@ -11,7 +11,7 @@ run: .venv/app pretrained
 	.venv/bin/streamlit run server.py --server.address 127.0.0.1
 
 test: .venv/dev chromium pretrained
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --dist loadfile
 
 lint: .venv/dev
 	.venv/bin/ruff format --check .
