@@ -9,7 +9,8 @@ from gptloss.numbers import position_name
 from views import shell
 from views.editor import editor, examples, row_errors
 
-HEADLINE_HEIGHT = 148
+# Pixels that stand in for the numbers until they are there; with the words above them as high as these.
+NUMBERS, BELOW = 108, 560
 
 settings = shell.begin(
     "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
@@ -19,16 +20,17 @@ left, right = st.columns([11, 9], gap="small")
 with left:
     editor(settings)
 with right:
-    wait_for_numbers = st.container(key="wait-numbers", height=HEADLINE_HEIGHT, border=False)
+    wait_for_numbers = st.container(gap=None)
     numbers = st.container(key="headline")
     examples()
-wait_below, below = st.container(key="wait-below"), st.container()
+wait_below, below = st.container(gap=None), st.container(key="below")
 
 with ExitStack() as waiting:
     if shell.first_run():  # later, what is on the screen stays until the new numbers are there
-        waiting.callback(wait_below.skeleton(height=560).empty)
         waiting.enter_context(wait_for_numbers)
         waiting.enter_context(st.spinner("Making the model and scoring the text …"))
+        waiting.callback(wait_for_numbers.skeleton(height=NUMBERS).empty)
+        waiting.callback(wait_below.skeleton(height=BELOW).empty)
     from views.cache import reading  # loads torch: not before the page has its title
     from views.headline import headline
     from views.inside import look_inside

@@ -124,7 +124,8 @@ def pack(model: Model) -> Model:
 
     The model itself is changed, and given back. A matrix that is looked up as well, a tied head, stays as it is, and
     so do all if the network uses one without its layer. It takes about half a second, which a text of some thousand
-    tokens brings in. For the `state_dict`, a copy or another dtype of a packed network call `plain` first.
+    tokens brings in. For the `state_dict`, a copy or another dtype of a packed network call `plain` first. Not for a
+    model that another thread reads with meanwhile.
     """
     if getattr(model, "network", None) is None or not available():
         return model
