@@ -1,7 +1,10 @@
 """The result of `gptloss corpus`: as JSON, and as a table to read."""
 
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from gptloss import conventions
@@ -54,6 +57,9 @@ def peak_rss_mb() -> float | None:
     """The most memory that this process has had so far, in MB of a million bytes; None where it cannot be asked."""
     if sys.platform == "win32":
         return None
+    with suppress(OSError):  # Linux: what getrusage says may be of the process that started this one
+        if peak := re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("utf-8")):
+            return int(peak[1]) * 1024 / 1e6
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

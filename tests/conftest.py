@@ -18,6 +18,8 @@ install_import_hook(
         "gptloss.states",
         "gptloss.models.gpt2",
         "gptloss.models.llama",
+        "gptloss.models.onednn",
+        "gptloss.models.packed",
         "gptloss.models.toy",
         "gptloss.models.reader",
         "gptloss.distribution",

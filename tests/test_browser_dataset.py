@@ -41,7 +41,7 @@ def done(page: Page, timeout: float = 30_000) -> None:
 
 
 def pasted(page: Page, text: str) -> None:
-    page.get_by_role("radio", name="Pasted text").or_(page.get_by_role("button", name="Pasted text")).first.click()
+    page.get_by_role("radio", name="Paste").or_(page.get_by_role("button", name="Paste")).first.click()
     box = page.get_by_role("textbox", name="Paste a text")
     box.fill(text)
     box.press("Control+Enter")

@@ -70,6 +70,7 @@ def test_click_and_walk_by_keys(page: Page, app: Server) -> None:
     chart(page, "p11 after")
     page.keyboard.press("ArrowRight")
     chart(page, "p12 after")
+    expect(page).to_have_url(f"{app.url}/surprise?at=12")
     page.reload()
     chart(page, "p12 after")
     assert app.complaints == []

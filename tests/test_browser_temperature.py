@@ -63,6 +63,7 @@ def test_the_temperature_changes_the_charts_and_the_link_and_nothing_else(page: 
     subtitle(page, "renormalised over 50 of 50,257 tokens")
     expect(page.get_by_text("50,207 cut off")).to_be_visible()
     expect(page.locator(".st-key-path-0")).to_have_attribute("data-mark", "same")
+    expect(page).to_have_url(re.compile("top_k=50"))
     page.reload()
     subtitle(page, "renormalised over 50 of 50,257 tokens")
     assert app.complaints == []

@@ -234,6 +234,7 @@ def test_the_first_windows_are_those_that_are_scored(how: Plan) -> None:
         assert list(trace.marker.color) == [READ, TARGET]
     assert [note.text for note in chart.layout.annotations] == ["start token"] * how.bos
     assert chart.layout.xaxis.title.text == "token"
+    assert chart.layout.barmode == "overlay"  # else the bars of a window stand beside its name's line
 
 
 def test_a_text_shorter_than_a_window_has_an_empty_drawing() -> None:

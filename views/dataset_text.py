@@ -13,7 +13,7 @@ from views import hosting, shell
 from views.dataset_layout import Document, Texts, texts_of
 from views.settings import Settings
 
-CHOICES = {"island": "Skerrin, a sample", "verdict": "The Verdict", "files": "My files", "paste": "Pasted text"}
+CHOICES = {"island": "Sample", "verdict": "The Verdict", "files": "My files", "paste": "Paste"}
 FILES, PASTED, TURN, CHOSEN = "data-files", "data-pasted", "data-turn", "data-chosen"
 LARGEST = 2_000_000  # characters in all
 LARGEST_FILE = 2  # MB

@@ -115,7 +115,7 @@ def convention_chart(plan: Plan, length: int) -> go.Figure:
             range=[len(shown) - 0.4, -0.6],
         )
     )
-    chart.update_layout(margin={"t": 72, "b": 52, "l": 96})
+    chart.update_layout(margin={"t": 72, "b": 52, "l": 96}, barmode="overlay")  # each bar beside its name
     return chart
 
 
