@@ -80,7 +80,7 @@ def as_text(run: Run, precision: str, deviation: Deviation | None, stopped: bool
 
 def _part_as_text(run: Run, part: str) -> list[str]:
     if not run.tallies[part].tokens:
-        return [f"{part}: nothing is scored yet"]
+        return [f"{part}: nothing is scored"]
     title = [] if part == WHOLE else [part]
     return [*title, *aligned(list(_lines(run.tallies[part].snapshot())), left={0, 2})]
 

@@ -85,10 +85,11 @@ def sentence(plan: Plan) -> str:
     """The convention said out loud, with its numbers."""
     start = "the start token first" if plan.bos else "no start token"
     moves = "one after the other" if plan.stride == plan.window else f"that move on by {plan.stride:,}"
+    context = f"{plan.window - plan.stride:,} or more before it after the first window"
     counts = {
         "book": "what is left at the end is dropped",
         "rolling": "the last one filled leftwards, each token scored once",
-        "strided": f"each token scored once, with {plan.window - plan.stride:,} or more before it",
+        "strided": f"each token scored once, with {context}",
     }[plan.convention]
     if plan.convention == "strided" and plan.stride == plan.window:
         counts = "the first token of each not scored"

@@ -23,6 +23,7 @@ from gptloss.corpus import TOKENS, ScoredWindow, batches, forward, score_batch, 
 from gptloss.corpus_stream import Read
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
+from gptloss.models.onednn import available
 
 MARK = b'{"gptloss": "corpus", '
 # No first line is longer, so that of another file no more is read.
@@ -58,12 +59,18 @@ class Log:
     def _begin(self, run: dict[str, Any]) -> None:
         header = self._file.readline(HEADER)
         if header.endswith(b"\n") and header.startswith(MARK):
-            self._check_run(json.loads(header), run)
+            self._check_run(self._known(header), run)
         elif header.endswith(b"\n") or header[: len(MARK)] != MARK[: len(header)]:
             raise GptlossError(f"{self.path} is no log of gptloss corpus, and stays as it is; name another file.")
         else:
             self._cut(0)
             self._write({"gptloss": "corpus", **run})
+
+    def _known(self, header: bytes) -> dict[str, Any]:
+        try:
+            return dict(json.loads(header))
+        except (ValueError, TypeError):
+            raise GptlossError(f"{self.path} is damaged in line 1; delete it to begin anew.") from None
 
     def __enter__(self) -> "Log":
         return self
@@ -168,6 +175,8 @@ def run_of(
         "stride": plan.stride,
         "bos": plan.bos,
         "tokens_a_pass": TOKENS,
+        "onednn": available(),
+        "threads": torch.get_num_threads(),
         "split": split or "none",
         "texts": [sha256(file) for file in files],
     }

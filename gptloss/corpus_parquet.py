@@ -27,6 +27,8 @@ class PerToken:
             import pyarrow.parquet
         except ImportError:
             raise GptlossError("Parquet files need pyarrow; `pip install pyarrow` brings it.") from None
+        if not path.name or path.is_dir():
+            raise GptlossError(f"{path} is a folder; name a file in it.")
         self.path = path
         self._unfinished = path.with_name(f"{path.name}.unfinished")
         self._tokenizer = tokenizer

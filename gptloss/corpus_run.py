@@ -61,8 +61,7 @@ class Run:
     def score(self, texts: Sequence[Text]) -> Iterator[int]:
         """Score the texts; after each forward pass gives the bytes of text that were scored in it.
 
-        Raises `GptlossError` as `scored_windows` and `pieces_of` do, and if nothing is scored of all texts or of all
-        their training or validation parts.
+        Raises `GptlossError` as `scored_windows` and `pieces_of` do, and if nothing is scored of all texts.
         """
         parts = ((text, part, pieces) for text in texts for part, pieces in text.parts(self.fraction))
         for number, (text, part, pieces) in enumerate(parts):
@@ -70,7 +69,7 @@ class Run:
                 yield from self._score(number, text, part, pieces)
             except TooShortError as error:
                 self.short.append(f"{text.name}{'' if part == WHOLE else f', {part}'}: {error}")
-        if not all(tally.tokens for tally in self.tallies.values()):
+        if not self.tallies[WHOLE].tokens:
             raise GptlossError(self.short[-1])
 
     def _score(self, number: int, text: Text, part: str, pieces: Iterator[str]) -> Iterator[int]:

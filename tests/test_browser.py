@@ -102,7 +102,7 @@ def test_a_deep_link_opens_first_on_a_fresh_server(page: Page, log_file: Path, s
         page.goto(f"{fresh.url}/?{rows}&model=gpt2-untrained&at=23&units=nats&step=3")
         if script == "app.py":  # the other may be ready before one can look
             expect(page.get_by_text("Making the model and scoring the text")).to_be_visible()
-            expect(page.get_by_test_id("stSkeletonElement")).to_be_visible()
+            expect(page.get_by_test_id("stSkeletonElement").last).to_be_visible()
         loss(page, "10.7940")
         column(page, "23")
         chart(page, "p23 after “I really like”")

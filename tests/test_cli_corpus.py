@@ -202,10 +202,43 @@ def test_files_that_cannot_be_scored(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "short.txt: The text has 12 tokens, and book needs 21 for one window of 20" in sentence
 
 
-def test_a_part_that_is_too_short_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_that_is_too_short_is_named_and_the_other_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.txt").write_text(TEXT[:100], "utf-8")
+    how = ["--model", "bigram", "--convention", "book", "--window", "20", "--split", "0.9"]
+    assert main(["corpus", str(tmp_path / "a.txt"), *how, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "a.txt, validation: The text has" in err
+    result = json.loads(out)
+    assert result["validation"] is None
+    assert result["training"]["tokens_scored"] == 80
+    assert main(["corpus", str(tmp_path / "a.txt"), *how]) == 0
+    assert "validation: nothing is scored" in capsys.readouterr().out
+
+
+def test_texts_that_are_too_short_in_both_parts_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text(TEXT[:15], "utf-8")
     sentence = refusal(capsys, tmp_path / "a.txt", "--convention", "book", "--window", 20, "--split", 0.9)
     assert "a.txt, validation: The text has" in sentence
+
+
+@pytest.mark.parametrize("folder", ["", "."])
+def test_tokens_are_not_written_to_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "is a folder; name a file in it" in refusal(capsys, SAMPLE, "--per-token", folder or tmp_path)
+
+
+def test_a_damaged_log_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log"
+    answer(capsys, SAMPLE, "--window", 64, "--resume", log)
+    first, rest = log.read_bytes().split(b"\n", 1)
+    log.write_bytes(first[:-9] + b"\n" + rest)
+    assert "is damaged in line 1; delete it" in refusal(capsys, SAMPLE, "--window", 64, "--resume", log)
 
 
 def test_one_empty_file_among_others_is_told_and_passed_over(
@@ -366,7 +399,7 @@ def test_ctrl_c_in_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert main(["corpus", str(SAMPLE), "--model", "bigram", "--window", "64", "--split", "0.9"]) == 130
     out, err = capsys.readouterr()
     assert "Incomplete: stopped after 512 tokens." in out
-    assert "validation: nothing is scored yet" in out
+    assert "validation: nothing is scored" in out
     assert err == "gptloss: stopped.\n"
     assert signal.getsignal(signal.SIGINT) is handler
 

@@ -21,6 +21,7 @@ from tests.test_app import button, numbers, query, texts
 from tests.test_samples import SHARED
 from views import dataset_files, dataset_tables, runs
 from views.dataset_layout import Document, Job, texts_of
+from views.shell import literal
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -263,7 +264,7 @@ def test_the_verdict_is_fetched_on_request(
     assert "is not on this machine: 20 kB to fetch" in texts(app)
     button(app, "Fetch it").click().run()
     if raised:
-        assert [error.value for error in app.error] == [str(raised)]
+        assert [error.value for error in app.error] == [literal(str(raised))]
         assert not here
     else:
         assert "Fetch it" not in labels(app)
@@ -329,6 +330,35 @@ def test_two_models_overlaid() -> None:
     assert "dashed Uniform over bytes" in charts(app)[ALONG]["layout"]["title"]["subtitle"]["text"]
     app.selectbox(key="second").set_value("").run()
     assert len(charts(app)[RULER]["data"]) == 2
+
+
+def test_the_second_models_numbers_are_never_shown_as_the_firsts() -> None:
+    ran(opened(model="uniform"))
+    app = opened(model="bigram", second="uniform")
+    assert numbers(app) == ["–", "–"]
+    assert len(charts(app)) == 2  # the cut and the convention
+    assert "Run" in labels(app)
+
+
+def test_another_visitors_run_can_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(opened())
+    run = next(iter(runs._runs.values()))
+    monkeypatch.setattr(type(run), "running", True)
+    run.visitors, run.state = {"another": 0.0}, "running"
+    app = opened()
+    assert "Run" in labels(app)
+    assert "Stop" not in labels(app)
+    (progress,) = app.get("progress")
+    assert "for another visitor: press Run to have it too" in progress.proto.text
+
+
+def test_more_windows_than_a_page_can_draw_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("views.dataset_layout.MOST_WINDOWS", 100)
+    app = opened(window="16")
+    assert "windows, and this page takes 100; choose a larger window" in app.error[0].value.replace("\\", "")
+    button(app, "Run").click().run()
+    assert "this page takes 100" in texts(app)
+    assert not runs._runs
 
 
 def test_a_second_model_that_is_not_here_is_left_out() -> None:

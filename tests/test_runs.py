@@ -212,6 +212,7 @@ def test_too_many_runs_at_once_are_refused(slow: Event, monkeypatch: pytest.Monk
     start(jobs[1:2], "b")
     with pytest.raises(GptlossError, match="2 runs are under way on this machine; try again when one has ended"):
         start(jobs[2:], "c")
+    assert find_run(jobs[2]) is None
 
 
 def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,11 +226,20 @@ def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [find_run(one) is not None for one in jobs] == [False, False, True, True, True]
 
 
+def test_the_same_text_under_another_name_is_another_job() -> None:
+    assert texts_of((Document("mine", TEXT),)) != texts_of((Document("yours", TEXT),))
+    assert texts_of((Document("a", TEXT),)) == texts_of((Document("a", TEXT),))
+
+
 def test_a_limit_ends_it(slow: Event, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "MOST_SECONDS", 0.1)
     one = fresh(TEXT * 20)
     start([one], "me")
-    assert finished(one).state == "stopped"
+    run = finished(one)
+    assert run.state == "stopped"
+    before = run.tokens
+    start([one], "me")  # "Go on" has the whole time again
+    assert finished(one).tokens > before
 
 
 def test_a_part_that_is_too_short_is_said_and_the_rest_is_scored() -> None:

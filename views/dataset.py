@@ -13,7 +13,7 @@ from gptloss.ladder import in_units
 from gptloss.models import find, is_here
 from gptloss.numbers import perplexity_text
 from views import hosting, runs, shell
-from views.dataset_layout import PARTS, Job, layout
+from views.dataset_layout import PARTS, Job, check_windows, layout, scored
 from views.dataset_plan import jobs_of
 from views.dataset_readings import reading
 from views.dataset_text import texts
@@ -68,15 +68,20 @@ def numbers(settings: Settings) -> bool:
     wanted = jobs()
     here = [run for job in wanted if (run := runs.find_run(job))]
     at_work = any(run.running for run in here)
-    _buttons(wanted, here, at_work)
+    _buttons(wanted, here)
     if at_work:
         st.fragment(_live, run_every=TICK)()
     else:
-        _figures(here[0] if here else None, settings)
+        _figures(_first(wanted), settings)
         for run in here:
             _said(run)
-        _ruler(here, settings)
+        _ruler(here if _first(wanted) else [], settings)
     return at_work
+
+
+def _first(wanted: list[Job]) -> Run | None:
+    """The run of the chosen model: the large figures are of it, whatever there is of the second."""
+    return runs.find_run(wanted[0]) if wanted else None
 
 
 def _figures(run: Run | None, settings: Settings) -> None:
@@ -104,10 +109,11 @@ def _spread(result: CorpusLoss, settings: Settings) -> str:
     return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"
 
 
-def _buttons(wanted: list[Job], here: list[Run], at_work: bool) -> None:
+def _buttons(wanted: list[Job], here: list[Run]) -> None:
+    """Stop one's own run; begin one, or join another visitor's."""
     done = len(here) == len(wanted) and all(run.state == "done" for run in here)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-run"):
-        if at_work:
+        if any(map(runs.mine, here)):
             st.button("Stop", icon=":material/stop:", type="primary", key="data-stop", on_click=_stop)
         elif not (done and wanted):
             stopped = any(run.state == "stopped" and run.tokens for run in here)
@@ -131,6 +137,8 @@ def _run() -> None:
     shell.change()
     try:
         wanted = jobs()
+        for job in wanted:
+            check_windows(layout(job.model, job.texts, job.split), job.plan)
         runs.start(wanted, runs.visitor())
         for job in wanted:
             if run := runs.find_run(job):
@@ -147,9 +155,10 @@ def _stop() -> None:
 def _live() -> None:
     """One look at a run: how far it is, and the running loss. When it has ended, the page shows the rest."""
     settings = shell.settings()
-    here = [run for job in jobs() if (run := runs.find_run(job))]
+    wanted = jobs()
+    here = [run for job in wanted if (run := runs.find_run(job))]
     at_work = any(run.running for run in here)
-    _figures(here[0] if here else None, settings)
+    _figures(_first(wanted), settings)
     for run in here:
         _progress(run)
     readings = _readings(here)
@@ -162,12 +171,16 @@ def _live() -> None:
 
 
 def _progress(run: Run) -> None:
-    total = layout(run.job.model, run.job.texts, run.job.split).scored(run.job.plan)
+    try:
+        total = scored(run.job)
+    except GptlossError:  # the run will say so itself
+        return
     left = run.seconds_left(total)
     title = find(run.job.model).info.title
     said = "waits" if run.state == "waiting" else f"{run.tokens:,} of {total:,} tokens"
+    whose = "" if not run.running or runs.mine(run) else ", for another visitor: press Run to have it too"
     ends = f", {_time(left)} left" if left is not None and run.running else ""
-    st.progress(min(run.tokens / total, 1.0) if total else 0.0, f"{shell.literal(title)}: {said}{ends}")
+    st.progress(min(run.tokens / total, 1.0) if total else 0.0, f"{shell.literal(title)}: {said}{ends}{whose}")
 
 
 def _time(seconds: float) -> str:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from gptloss.conventions import Plan, Window, windows
 from gptloss.corpus_text import encoded, split
+from gptloss.errors import GptlossError
 from gptloss.models import find
 
 PARTS = ("training", "validation")
+MOST_WINDOWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Texts:
-    """What is scored: one or more documents. Equal if their SHA-256 is."""
+    """What is scored: one or more documents. Equal if the SHA-256 of their names and texts is."""
 
     digest: str
     documents: tuple[Document, ...] = field(compare=False)
@@ -40,8 +42,8 @@ def texts_of(documents: tuple[Document, ...]) -> Texts:
     """Documents with their checksum."""
     digest = hashlib.sha256()
     for document in documents:
-        raw = document.text.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "big") + raw)
+        for raw in (part.encode("utf-8", "surrogatepass") for part in (document.name, document.text)):
+            digest.update(len(raw).to_bytes(8, "big") + raw)
     return Texts(digest.hexdigest(), documents)
 
 
@@ -119,9 +121,28 @@ def layout(model: str, texts: Texts, fraction: float) -> Layout:
         for part, parts in zip(PARTS, split(document.text, fraction), strict=True):
             text = "".join(parts)
             sizes = [len(token.raw) for tokens in encoded(tokenizer, [text]) for token in tokens]
-            pieces.append(Piece(part, k, text, begins, begins + _characters(text)[np.cumsum(sizes, dtype=np.int64)]))
+            places = _characters(text)
+            # a tokenizer that brings characters into a normal form spells a longer text
+            ends = np.minimum(np.cumsum(sizes, dtype=np.int64), len(places) - 1)
+            pieces.append(Piece(part, k, text, begins, begins + places[ends]))
             begins += len(text)
     return Layout(tuple(pieces))
+
+
+@lru_cache(maxsize=16)
+def scored(job: Job) -> int:
+    """How many tokens a run scores. Raises `GptlossError` as the tokenizer does."""
+    return layout(job.model, job.texts, job.split).scored(job.plan)
+
+
+def check_windows(place: Layout, plan: Plan) -> None:
+    """Raise `GptlossError` for more windows than the page can draw for everybody."""
+    count = sum(map(place.tokens, PARTS)) // plan.stride
+    if count > MOST_WINDOWS:
+        raise GptlossError(
+            f"That makes about {count:,} windows, and this page takes {MOST_WINDOWS:,}; choose a larger"
+            f" {'stride' if plan.convention == 'strided' else 'window'}, or use `gptloss corpus`."
+        )
 
 
 def _characters(text: str) -> NDArray[np.int64]:

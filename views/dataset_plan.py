@@ -12,7 +12,7 @@ from gptloss.conventions import CONVENTIONS, Plan
 from gptloss.errors import GptlossError
 from gptloss.models import find
 from views import shell
-from views.dataset_layout import PARTS, Job, Layout, Texts, layout
+from views.dataset_layout import PARTS, Job, Layout, Texts, check_windows, layout
 from views.settings import LARGEST_SPLIT, SMALLEST_SPLIT, Settings
 
 NAMES = {"book": "The book’s", "rolling": "Rolling", "strided": "Strided"}
@@ -105,8 +105,9 @@ def drawings(settings: Settings, texts: Texts) -> None:
     plan = plan_of(settings, settings.model)
     try:
         place = layout(settings.model, texts, settings.split)
+        check_windows(place, plan)
     except GptlossError as error:
-        st.error(str(error))
+        st.error(shell.literal(str(error)))
         return
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
@@ -141,10 +142,12 @@ def _many(count: int, what: str, more: str = "s") -> str:
 def _context(plan: Plan) -> str:
     if plan.convention == "strided":
         return (
-            f"After the first window each scored token has at least {plan.window - plan.stride:,} and at most"
+            f"After the first window each scored token has at least {max(1, plan.window - plan.stride):,} and at most"
             f" {plan.window - 1:,} tokens before it."
         )
     start = " The very first has the start token alone." if plan.bos else ""
+    if plan.convention == "rolling":
+        start += " The last window begins earlier, so that it is full."
     return f"The first token that a window scores has one before it, the last {plan.window:,}.{start}"
 
 

@@ -63,7 +63,8 @@ def pitfalls(run: Run) -> None:
             st.caption(
                 "The mean of batch means, as the book’s calc_loss_loader has it, equals the loss only if all windows"
                 " have the same number of tokens. The mean of perplexities, as the metric in evaluate has it, is"
-                " always at least e^loss, because the exponential is convex: hard windows count for more."
+                " at least e^loss where all windows have the same number of tokens: the exponential is convex, so"
+                " hard windows count for more."
             )
 
 

@@ -94,7 +94,7 @@ def _fetch() -> None:
     try:
         samples.fetch_verdict(report)
     except GptlossError as error:
-        place.error(str(error))
+        place.error(shell.literal(str(error)))
     else:
         st.rerun()
 

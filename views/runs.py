@@ -57,6 +57,7 @@ class Run:
         self.windows: list[Done] = []
         self.seconds = 0.0
         self._since = 0.0, 0
+        self._from = 0.0  # the seconds it had taken when it was last set to work
         self.visitors: dict[str, float] = {}  # who wants it, and when they were last seen
         self.asked: set[str] = set()  # who has ever asked for it
         self._tallies = {part: Tally(job.plan) for part in PARTS}
@@ -91,6 +92,7 @@ class Run:
         """Set to work, or go on where it was stopped; `after` another run has ended."""
         before, stop = [run._thread for run in (self, after) if run and run._thread], Event()
         self._stop, self.state, self.error = stop, "waiting", ""
+        self._from = self.seconds
         self.short = {part: [] for part in PARTS}
         self._thread = Thread(target=self._work, args=(stop, before), daemon=True)
         self._thread.start()
@@ -148,16 +150,15 @@ class Run:
                 time.sleep(PAUSE)
 
     def _check(self, stop: Event) -> None:
-        if stop.is_set() or not self._wanted() or self.seconds > MOST_SECONDS:
+        if stop.is_set() or not self._wanted() or self.seconds - self._from > MOST_SECONDS:
             raise _StoppedError
 
     def _wanted(self) -> bool:
         """Whether somebody who asked for it is there, or was a moment ago."""
         now = time.monotonic()
-        for visitor in list(self.visitors):
-            if is_here(visitor):
-                self.visitors[visitor] = now
-        return any(now - seen < AWAY for seen in list(self.visitors.values()))
+        with _all:  # so that nobody who leaves meanwhile is put back
+            self.visitors |= {visitor: now for visitor in self.visitors if is_here(visitor)}
+            return any(now - seen < AWAY for seen in self.visitors.values())
 
     def _add(self, done: Done) -> None:
         with self._lock:
@@ -190,15 +191,17 @@ def start(jobs: list[Job], visitor: str) -> None:
     before: Run | None = None
     with _all:
         for job in jobs:
-            run = _runs.setdefault(job, Run(job))
+            run = _runs.get(job) or Run(job)
+            idle = not run.running and run.state != "done"
+            if idle and sum(other.running for other in _runs.values()) >= MOST_RUNNING:
+                raise GptlossError(
+                    f"{MOST_RUNNING} runs are under way on this machine; try again when one has ended."
+                )
+            _runs[job] = run
             _runs.move_to_end(job)
             run.visitors[visitor] = time.monotonic()
             run.asked.add(visitor)
-            if not run.running and run.state != "done":
-                if sum(other.running for other in _runs.values()) >= MOST_RUNNING:
-                    raise GptlossError(
-                        f"{MOST_RUNNING} runs are under way on this machine; try again when one has ended."
-                    )
+            if idle:
                 run.begin(before)
             before = run
         _forget()
@@ -219,6 +222,11 @@ def visitor() -> str:
     context = get_script_run_ctx()
     assert context is not None, "only a page asks"
     return context.session_id
+
+
+def mine(run: Run) -> bool:
+    """Whether the run is at work for who is looking."""
+    return run.running and visitor() in run.visitors
 
 
 def kept(visitor: str) -> list[Run]:

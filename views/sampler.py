@@ -13,7 +13,7 @@ from views.settings import HOTTEST, LARGEST_SEED, Settings
 # The fragments that change with the sampler: the charts, and the continuation.
 CHARTS, PATHS = "sampling-charts", "sampling-paths"
 # Seconds in which the browser may still send what a control showed before.
-ECHO = 1.5
+ECHO = 4.0
 # The vocabulary of the book's chapter 5.3.
 BOOK_WORDS = ("closer", "every", "effort", "forward", "inches", "moves", "pizza", "toward", "you")
 OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}

@@ -18,6 +18,8 @@ SYMBOLS = {"training": "circle", "validation": "diamond"}
 DASHES = ("solid", "dash")
 # More windows than this share a step with their neighbours.
 MOST_STEPS = 600
+# Of a running mean, which is sent at every tick.
+MOST_POINTS = 400
 ROW, LINE, RULER_TOP, RULER_BOTTOM = 52, 20, 62, 58
 
 
@@ -132,9 +134,10 @@ def running_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
             windows = [window for window in reading.windows if window.part == part]
             tokens = np.cumsum([window.tokens for window in windows])
             sums = np.cumsum([window.tokens * in_units(window.loss, units) for window in windows])
+            drawn = np.unique(np.linspace(0, len(windows) - 1, MOST_POINTS).astype(int))
             chart.add_scatter(
-                x=tokens,
-                y=sums / tokens,
+                x=tokens[drawn],
+                y=(sums / tokens)[drawn],
                 mode="lines+markers" if len(windows) <= 40 else "lines",
                 line={"color": COLOURS[part], "width": 3, "dash": DASHES[n]},
                 hovertemplate=f"{part}: mean of the first %{{x:,}} tokens: %{{y:.4f}}<extra></extra>",
