@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from gptloss.cli_models import add_model
+from gptloss.corpus_text import pieces_of
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, proba_text
@@ -50,14 +51,7 @@ def _read(file: str) -> tuple[str, str]:
 
     if file == "-":
         return "Standard input", decoded(sys.stdin.buffer.read(), "Standard input")
-    try:
-        return file, decoded(Path(file).read_bytes(), file)
-    except IsADirectoryError:
-        raise GptlossError(f"{file} is a folder; name a text file in it.") from None
-    except FileNotFoundError:
-        raise GptlossError(f"There is no file {file}; check the name, or use - for standard input.") from None
-    except (OSError, ValueError) as error:
-        raise GptlossError(f"{file} cannot be read ({error}); name another file.") from None
+    return file, "".join(pieces_of(Path(file), file))
 
 
 def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["ScoredBatch", int | None]:

@@ -46,16 +46,16 @@ def _decoded(path: Path, name: str) -> Iterator[str]:
             try:
                 text = decoder.decode(raw, final=not raw)
             except UnicodeDecodeError as error:
-                raise _not_utf8(name, before, error) from None
+                raise not_utf8(name, before + error.start, error.object[error.start]) from None
             if text:
                 yield text.removeprefix(mark)
                 mark = ""
 
 
-def _not_utf8(name: str, before: int, error: UnicodeDecodeError) -> GptlossError:
+def not_utf8(name: str, at: int, byte: int) -> GptlossError:
+    """The error for a text whose byte `at`, from 0, is this one."""
     return GptlossError(
-        f"{name} is not UTF-8: byte {before + error.start:,} is 0x{error.object[error.start]:02X}, which no character"
-        " has there; save the file as UTF-8."
+        f"{name} is not UTF-8: byte {at:,} is 0x{byte:02X}, which no character has there; save the file as UTF-8."
     )
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss import measures
+from gptloss.corpus_text import not_utf8
 from gptloss.errors import GptlossError
 from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Token, text_of
@@ -161,10 +162,7 @@ def decoded(raw: bytes, name: str) -> str:
         return raw[start:].decode("utf-8")
     except UnicodeDecodeError as error:
         at = start + error.start
-        raise GptlossError(
-            f"{name} is not UTF-8: byte {at:,} is 0x{raw[at]:02X}, which no character has there;"
-            " save the file as UTF-8."
-        ) from None
+        raise not_utf8(name, at, raw[at]) from None
 
 
 def _perplexity(loss: float) -> float | None:
