@@ -39,7 +39,6 @@ def _text(options: argparse.Namespace) -> str:
     name, text = _read(options.file)
     model = load_model(options.model)
     batch, stride = _score(model, name, text, options.bos)
-    _check_finite(batch)
     if options.json:
         return json.dumps(text_as_json(batch, options.bos, stride), allow_nan=False)
     return text_as_text(batch, stride)
@@ -75,16 +74,6 @@ def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["Sc
 
 def _move(bar: "tqdm[Any]", done: int) -> None:
     bar.update(done - bar.n)
-
-
-def _check_finite(batch: "ScoredBatch") -> None:
-    bad = (~batch.log_probas.isfinite()).nonzero()
-    if len(bad):
-        k = int(bad[0])
-        raise GptlossError(
-            f"{batch.model.info.name} gives token {k + 1}, {batch.targets[k].label!r}, the log-probability"
-            f" {batch.log_probas[k].item()}, so the text has no loss; use another model."
-        )
 
 
 def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[str, Any]:

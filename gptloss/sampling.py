@@ -13,8 +13,9 @@ from torch import Tensor
 from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
+from gptloss.predictions import Prediction, predictions
 from gptloss.rows import TextOrIds, start_token, tokens_of
-from gptloss.scoring import TOP, Prediction, predictions
+from gptloss.scoring import TOP
 from gptloss.tokens import Token
 
 SEEDS = 2**63
@@ -160,5 +161,5 @@ def _step(model: LanguageModel, logits: Float[Tensor, " v"], id: int, proba: flo
         log_proba=(measures.target_logits(line, chosen) - normaliser).item(),
         rank=int(measures.target_ranks(line, chosen)),
         entropy=entropy.item(),
-        top=predictions(model.tokenizer, ids[0], values[0] - normaliser),
+        top=predictions(model.tokenizer, ids[0], values[0], normaliser[0]),
     )

@@ -19,9 +19,10 @@ from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 from gptloss.numbers import position_name
+from gptloss.predictions import Prediction, one_prediction, predictions
 from gptloss.rows import Row, TextOrIds, as_rows, read_row
 from gptloss.states import States, hidden_states
-from gptloss.tokens import Token, Tokenizer
+from gptloss.tokens import Token
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
@@ -33,35 +34,26 @@ TOP = 10
 Scored = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One entry of a distribution: the token, its probability, its natural log, its rank (1 = first choice)."""
-
-    token: Token
-    proba: float
-    log_proba: float
-    rank: int
-
-
 @dataclass(frozen=True, eq=False)
 class ScoredBatch:
     """The targets of all rows as one list of n, with what the model gave each. Logs are in nats.
 
-    `hidden` is the model's final state at each position, [n, d]; the distribution at a position is made from
-    it on demand, because keeping all of them would take 201 kB a token. Of each distribution the ten likeliest
-    tokens are kept, likeliest first.
+    `normalisers` are the logsumexp of all logits at each position: what is taken off a logit to get its ln p.
+    `hidden` is the model's final state at each position, [n, d]; the distribution at a position is made from it on
+    demand, because keeping all of them would take 201 kB a token. Of each distribution the ten likeliest tokens are
+    kept, likeliest first.
     """
 
     model: LanguageModel
     rows: tuple[Row, ...]
     hidden: Float[Tensor, "n d"]
     logits: Float[Tensor, " n"]
-    log_probas: Float[Tensor, " n"]
+    normalisers: Float[Tensor, " n"]
     ranks: Int[Tensor, " n"]
     entropies: Float[Tensor, " n"]
     argmax_ids: Int[Tensor, " n"]
     top_ids: Int[Tensor, "n k"]
-    top_log_probas: Float[Tensor, "n k"]
+    top_logits: Float[Tensor, "n k"]
 
     @cached_property
     def positions(self) -> tuple[tuple[int, int], ...]:
@@ -100,6 +92,16 @@ class ScoredBatch:
         lengths = [len(row.targets) for row in self.rows]
         starts = accumulate(lengths, initial=0)
         return {row.number: place for row, place in zip(self.rows, zip(starts, lengths, strict=False), strict=True)}
+
+    @cached_property
+    def log_probas(self) -> Float[Tensor, " n"]:
+        """ln p_ij of each target."""
+        return self.logits - self.normalisers
+
+    @property
+    def top_log_probas(self) -> Float[Tensor, "n k"]:
+        """ln p of the likeliest tokens at each position."""
+        return self.top_logits - self.normalisers[:, None]
 
     @property
     def target_probas(self) -> Float[Tensor, " n"]:
@@ -169,25 +171,19 @@ class ScoredBatch:
     def top(self, i: int, j: int, k: int) -> tuple[Prediction, ...]:
         """The k likeliest tokens at (i, j), likeliest first. Equal logits share a rank."""
         at = self.index(i, j)
-        ids, log_probas = self.top_ids[at], self.top_log_probas[at]
+        ids, logits = self.top_ids[at], self.top_logits[at]
         if k > len(ids):
-            logits = self.logits_at(i, j)
-            values, order = logits.sort(descending=True, stable=True)
-            ids, log_probas = order[:k], values[:k] - logits.logsumexp(-1)
-        return predictions(self.model.tokenizer, ids[:k], log_probas[:k])
+            logits, ids = self.logits_at(i, j).sort(descending=True, stable=True)
+        return predictions(self.model.tokenizer, ids[:k], logits[:k], self.normalisers[at])
 
-
-def predictions(
-    tokenizer: Tokenizer, ids: Int[Tensor, " k"], log_probas: Float[Tensor, " k"]
-) -> tuple[Prediction, ...]:
-    """The k likeliest tokens of a distribution, likeliest first, with their ranks. Logs in nats."""
-    ranks = 1 + (log_probas > log_probas[:, None]).sum(-1)
-    return tuple(
-        Prediction(tokenizer.token(id), proba, log_proba, rank)
-        for id, proba, log_proba, rank in zip(
-            ids.tolist(), log_probas.exp().tolist(), log_probas.tolist(), ranks.tolist(), strict=True
-        )
-    )
+    def prediction(self, i: int, j: int, id: int) -> Prediction:
+        """What the model gave one token at (i, j); of the target that is known without all V logits."""
+        at = self.index(i, j)
+        token, normaliser = self.model.tokenizer.token(id), self.normalisers[at]
+        if token == self.targets[at]:
+            return one_prediction(token, self.logits[at], normaliser, int(self.ranks[at]))
+        line = self.logits_at(i, j)
+        return one_prediction(token, line[id], normaliser, 1 + int((line > line[id]).sum()))
 
 
 def score(
@@ -229,7 +225,7 @@ def score_rows(
 ) -> ScoredBatch:
     """Score rows that `read_row` made; `report` hears how many tokens are done, after each forward pass.
 
-    Raises `GptlossError` if there is no row, and for a stride that is not 1 to the context.
+    Raises `GptlossError` if there is no row, for a stride that is not 1 to the context, and if a loss is no number.
     """
     if not rows:
         raise GptlossError("There is no row to score; give at least one input.")
@@ -244,7 +240,19 @@ def score_rows(
             done += len(states.hidden)
         report(done, total)
     in_order = [part for i in range(len(rows)) for part in parts[i]]
-    return ScoredBatch(model, tuple(rows), *(torch.cat(column) for column in zip(*in_order, strict=True)))
+    return _checked(ScoredBatch(model, tuple(rows), *(torch.cat(column) for column in zip(*in_order, strict=True))))
+
+
+def _checked(batch: ScoredBatch) -> ScoredBatch:
+    """The batch, if all its losses are numbers."""
+    bad = (~batch.log_probas.isfinite()).nonzero()
+    if not len(bad):
+        return batch
+    k = int(bad[0])
+    raise GptlossError(
+        f"{batch.model.info.name} gives {batch.targets[k].label!r}, {position_name(*batch.positions[k])}, the"
+        f" log-probability {batch.log_probas[k].item()}, so there is no loss; use another model."
+    )
 
 
 def _scored(model: LanguageModel, rows: Sequence[Row], run: Sequence[States]) -> list[tuple[Tensor, ...]]:
@@ -263,12 +271,12 @@ def _measure(logits: Float[Tensor, "n v"], ids: Int[Tensor, " n"]) -> tuple[Tens
     values, best = measures.likeliest(logits, TOP)
     return (
         chosen,
-        chosen - normalisers,
+        normalisers,
         measures.target_ranks(logits, ids),
         entropies,
         logits.argmax(-1),
         best,
-        values - normalisers[:, None],
+        values,
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from gptloss.numbers import odds_text, position_name
-from gptloss.scoring import Prediction, ScoredBatch
+from gptloss.predictions import Prediction
+from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Token
 
 

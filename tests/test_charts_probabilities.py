@@ -4,16 +4,18 @@ import json
 import math
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 
 from gptloss import ScoredBatch, score
 from gptloss.charts.loss import position_title
-from gptloss.charts.probabilities import Mark, likeliest_chart
+from gptloss.charts.probabilities import Mark, View, likeliest_chart
 from gptloss.charts.ranks import Other, cumulative_chart, rank_chart
 from gptloss.charts.theme import MODEL, RUNS, TARGET
 from gptloss.distribution import Distribution
-from gptloss.models import LanguageModel
+from gptloss.models import LanguageModel, load_model
+from gptloss.predictions import predictions
 from gptloss.tokens import ByteTokenizer, gpt2_tokenizer
 
 TOKENS = gpt2_tokenizer()
@@ -21,38 +23,47 @@ MOVES = Mark(TOKENS.token(6100), "▸", TARGET)
 FIRST = Mark(TOKENS.token(339), "◆", RUNS[3])
 THE = Mark(TOKENS.token(262), "①", RUNS[0])
 
+VIEWS: tuple[View, ...] = ("probas", "logits")
+
 
 @pytest.fixture(scope="module")
 def here(lecture: ScoredBatch) -> Distribution:
     return Distribution(lecture.logits_at(1, 2))
 
 
+def bars(batch: ScoredBatch, at: tuple[int, int], marks: list[Mark], k: int, view: View = "probas") -> go.Figure:
+    """The chart of a position, as the page makes it."""
+    first = batch.top(*at, k)
+    missing = {mark.token.id for mark in marks} - {found.token.id for found in first}
+    marked = [batch.prediction(*at, id) for id in missing]
+    return likeliest_chart(position_title(batch, *at), first, marked, marks, view)
+
+
 def exact(lecture: ScoredBatch) -> torch.Tensor:
     return lecture.logits_at(1, 2).double().softmax(-1)
 
 
-def test_the_likeliest_and_the_target_below_them(here: Distribution, lecture: ScoredBatch) -> None:
-    title = position_title(lecture, 1, 2)
-    chart = likeliest_chart(title, here, TOKENS, [MOVES], 10, "probas")
-    (bars,) = chart.data
+def test_the_likeliest_and_the_target_below_them(lecture: ScoredBatch) -> None:
+    chart = bars(lecture, (1, 2), [MOVES], 10)
+    (drawn,) = chart.data
     probas = exact(lecture)
-    assert list(bars.x[:10]) == pytest.approx(probas.topk(10).values.tolist(), rel=1e-9)
-    assert bars.x[10] == pytest.approx(probas[6100].item(), rel=1e-9)
-    assert list(bars.marker.color) == [MODEL] * 10 + [TARGET]
-    assert bars.text[-1] == "<b>3.11e-05 · rank 7,247</b>"
+    assert list(drawn.x[:10]) == pytest.approx(probas.topk(10).values.tolist(), rel=1e-5)
+    assert drawn.x[10] == pytest.approx(probas[6100].item(), rel=1e-5)
+    assert list(drawn.marker.color) == [MODEL] * 10 + [TARGET]
+    assert drawn.text[-1] == "<b>3.11e-05 · rank 7,247</b>"
     assert chart.layout.yaxis.ticktext[-1] == "<b>▸ ·moves</b>"
     assert chart.layout.annotations[0].text == f"… {7247 - 10 - 1:,} more"
     assert "every effort" in chart.layout.title.text
     assert chart.layout.xaxis.title.text == "probability"
-    assert bars.base == 0
+    assert drawn.base == 0
 
 
 @pytest.mark.parametrize("k", [5, 50])
-def test_k_bars_and_what_is_marked(here: Distribution, k: int) -> None:
-    chart = likeliest_chart("p", here, TOKENS, [MOVES, THE], k, "probas")
-    (bars,) = chart.data
-    assert len(bars.x) == k + 2
-    assert (np.diff(bars.x) <= 0).all()
+def test_k_bars_and_what_is_marked(here: Distribution, lecture: ScoredBatch, k: int) -> None:
+    chart = bars(lecture, (1, 2), [MOVES, THE], k)
+    (drawn,) = chart.data
+    assert len(drawn.x) == k + 2
+    assert (np.diff(drawn.x) <= 0).all()
     hidden = [
         int(note.text.removeprefix("… ").removesuffix(" more").replace(",", "")) for note in chart.layout.annotations
     ]
@@ -61,23 +72,23 @@ def test_k_bars_and_what_is_marked(here: Distribution, k: int) -> None:
     assert chart.layout.height >= 22 * (k + 2)
 
 
-def test_a_marked_token_among_the_first_is_marked_in_its_place(here: Distribution) -> None:
-    chart = likeliest_chart("p", here, TOKENS, [Mark(TOKENS.token(339), "▸", TARGET), FIRST], 5, "probas")
-    (bars,) = chart.data
-    assert len(bars.x) == 5
+def test_a_marked_token_among_the_first_is_marked_in_its_place(lecture: ScoredBatch) -> None:
+    chart = bars(lecture, (1, 2), [Mark(TOKENS.token(339), "▸", TARGET), FIRST], 5)
+    (drawn,) = chart.data
+    assert len(drawn.x) == 5
     assert not chart.layout.annotations
-    assert bars.marker.color[0] == TARGET  # the first mark wins, both signs stand there
+    assert drawn.marker.color[0] == TARGET  # the first mark wins, both signs stand there
     assert chart.layout.yaxis.ticktext[0] == "<b>▸◆ ·he</b>"
-    assert "rank" not in bars.text[0]
+    assert "rank" not in drawn.text[0]
 
 
-def test_logits_are_the_same_tokens_in_the_same_order(here: Distribution, lecture: ScoredBatch) -> None:
-    probas, logits = (likeliest_chart("p", here, TOKENS, [MOVES], 10, view) for view in ("probas", "logits"))  # type: ignore[arg-type]
+def test_logits_are_the_same_tokens_in_the_same_order(lecture: ScoredBatch) -> None:
+    probas, logits = (bars(lecture, (1, 2), [MOVES], 10, view) for view in VIEWS)
     assert probas.layout.yaxis.ticktext == logits.layout.yaxis.ticktext
-    (bars,) = logits.data
-    wanted = [lecture.logits_at(1, 2)[row[1]].item() for row in bars.customdata]
-    assert [bars.base + x for x in bars.x] == pytest.approx(wanted)
-    assert [float(text.strip("<b>/").split(" ")[0]) for text in bars.text] == pytest.approx(wanted, abs=5e-5)
+    (drawn,) = logits.data
+    wanted = [lecture.logits_at(1, 2)[row[1]].item() for row in drawn.customdata]
+    assert [drawn.base + x for x in drawn.x] == pytest.approx(wanted)
+    assert [float(text.strip("<b>/").split(" ")[0]) for text in drawn.text] == pytest.approx(wanted, abs=5e-5)
     assert logits.layout.xaxis.title.text == "logit; the bars start at 0"
 
 
@@ -93,16 +104,11 @@ def test_logits_are_the_same_tokens_in_the_same_order(here: Distribution, lectur
     ],
 )
 def test_bars_of_logits_start_where_they_can_be_told_apart(logits: list[float], base: float) -> None:
-    chart = likeliest_chart(
-        "p",
-        Distribution(torch.tensor(logits)),
-        ByteTokenizer(),
-        [Mark(ByteTokenizer().token(2), "▸", TARGET)],
-        3,
-        "logits",
-    )
-    (bars,) = chart.data
-    assert bars.base == base
+    line = torch.tensor(logits)
+    shown = predictions(ByteTokenizer(), torch.arange(3), line, line.logsumexp(-1))
+    chart = likeliest_chart("p", shown, [], [Mark(ByteTokenizer().token(2), "▸", TARGET)], "logits")
+    (drawn,) = chart.data
+    assert drawn.base == base
     assert chart.layout.xaxis.title.text == f"logit; the bars start at {base}"
     low, high = chart.layout.xaxis.range
     assert low <= min(base, *logits) < high
@@ -186,9 +192,21 @@ def test_one_token_that_holds_all() -> None:
     target = Mark(ByteTokenizer().token(3), "▸", TARGET)
     chart = cumulative_chart(sure)
     assert chart.layout.annotations[0].text == "half in 1 token"
-    for view in ("probas", "logits"):
-        assert len(likeliest_chart("p", sure, ByteTokenizer(), [target], 50, view).data[0].x) == 4  # type: ignore[arg-type]
     assert rank_chart(sure, [target], top_p=0.5).layout.annotations[-1].text == "top-p 0.5: 1 token"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_fewer_tokens_than_are_asked_for(view: View) -> None:
+    batch = score(load_model("uniform"), "ab")
+    assert len(bars(batch, (1, 1), [Mark(batch.targets[0], "▸", TARGET)], 300, view).data[0].x) == 256
+
+
+def test_as_likely_as_the_last_that_is_shown() -> None:
+    batch = score(load_model("uniform"), "ab")
+    chart = bars(batch, (1, 1), [Mark(batch.targets[0], "▸", TARGET)], 10)
+    assert len(chart.data[0].x) == 11
+    assert not chart.layout.annotations  # nothing likelier is left out
+    assert chart.data[0].text[-1] == "<b>0.003906 · rank 1</b>"
 
 
 @pytest.mark.parametrize("text", ["<i>it</i>", "$x$", "<script>alert(1)</script>", "a & b"])
@@ -198,7 +216,7 @@ def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
         here = Distribution(batch.logits_at(*at))
         marks = [Mark(token, "▸", TARGET), Mark(token, "◆", RUNS[3])]
         for chart in (
-            likeliest_chart(position_title(batch, *at), here, TOKENS, marks, 5, "probas"),
+            bars(batch, at, marks, 5),
             rank_chart(here, marks, "p11", [Other("① p12", RUNS[0], here)]),
         ):
             spec = json.loads(chart.to_json())
@@ -209,8 +227,8 @@ def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
             assert "$" not in texts
 
 
-def test_charts_are_small(here: Distribution) -> None:
+def test_charts_are_small(here: Distribution, lecture: ScoredBatch) -> None:
     marks = [MOVES, FIRST, THE]
-    assert len(likeliest_chart("p", here, TOKENS, marks, 50, "probas").to_json()) < 16_000
+    assert len(bars(lecture, (1, 2), marks, 50).to_json()) < 16_000
     assert len(rank_chart(here, marks).to_json()) < 16_000
     assert len(cumulative_chart(here).to_json()) < 16_000

@@ -180,7 +180,7 @@ def test_what_a_model_rules_out_is_never_infinity(
     assert [[other["text"] for other in token["top"]] for token in result["tokens"][1:]] == [["a"], ["a"]]
     (tmp_path / "a.txt").write_text("aab", "utf-8")
     assert main(["text", str(tmp_path / "a.txt"), "--json"]) == 2
-    assert "sure gives token 2, 'b', the log-probability -inf" in capsys.readouterr().err
+    assert "sure gives 'b', p12, the log-probability -inf" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gptloss import GptlossError, ScoredBatch, score
 from gptloss.errors import TooLongError, UnequalLengthsError
-from gptloss.models import LanguageModel
+from gptloss.models import LanguageModel, load_model
+from gptloss.models.toy import Uniform
 from tests.conftest import LECTURE
 
 # What the book prints, and the same model in float64.
@@ -44,6 +45,39 @@ def test_distribution_and_top(lecture: ScoredBatch) -> None:
     assert top[0].token == lecture.argmax[1]
     assert [prediction.proba for prediction in top] == pytest.approx(probas.topk(5).values.tolist())
     assert top[0].log_proba == pytest.approx(math.log(top[0].proba), abs=1e-5)
+
+
+@pytest.mark.parametrize("id", [6100, 339, 0, 50256])
+def test_one_token_of_a_distribution(lecture: ScoredBatch, id: int) -> None:
+    exact = lecture.logits_at(1, 2).double()
+    found = lecture.prediction(1, 2, id)
+    assert found.token.id == id
+    assert found.logit == pytest.approx(exact[id].item(), abs=1e-5)
+    assert found.log_proba == pytest.approx(exact.log_softmax(-1)[id].item(), abs=1e-5)
+    assert found.proba == pytest.approx(exact.softmax(-1)[id].item(), rel=1e-5)
+    assert found.rank == 1 + int((exact > exact[id]).sum())
+
+
+def test_what_is_kept_answers_without_the_other_logits(lecture: ScoredBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, first = lecture.prediction(1, 2, 6100), lecture.top(2, 3, 10)
+    asked = dataclasses.replace(lecture)
+    monkeypatch.delattr(type(lecture.model), "head")
+    assert asked.prediction(1, 2, 6100) == target
+    assert asked.top(2, 3, 10) == first
+    with pytest.raises(AttributeError):
+        asked.prediction(1, 2, 339)
+
+
+class Broken(Uniform):
+    """Its logits are no numbers, as those of damaged weights are."""
+
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(hidden), 256), torch.nan)
+
+
+def test_a_loss_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(GptlossError, match="uniform gives 'b', p11, the log-probability nan, so there is no loss"):
+        score(Broken(load_model("uniform").info), "ab")
 
 
 def test_log_probas_within_1e_5_of_the_whole_model_in_float64(gpt2: LanguageModel, lecture: ScoredBatch) -> None:

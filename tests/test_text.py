@@ -38,7 +38,7 @@ def read(model: LanguageModel, texts: list[str]) -> ScoredBatch:
     none = torch.zeros(n, dtype=torch.int64)
     tops = torch.zeros(n, 1, dtype=torch.int64), torch.zeros(n, 1)
     made = tuple(Row(i, row, row) for i, row in enumerate(rows, 1))
-    return ScoredBatch(model, made, torch.zeros(n, 1), losses, -losses, none, losses, none, *tops)
+    return ScoredBatch(model, made, torch.zeros(n, 1), torch.zeros(n), losses, none, losses, none, *tops)
 
 
 def no_blanks(raw: bytes) -> str:

@@ -9,6 +9,7 @@ from gptloss.charts.theme import RUNS, TARGET
 from gptloss.distribution import Distribution
 from gptloss.errors import GptlossError
 from gptloss.numbers import position_name
+from gptloss.predictions import Prediction
 from gptloss.scoring import ScoredBatch
 from gptloss.tokens import Token
 from views import shell
@@ -75,6 +76,16 @@ class Place:
         marks += [Mark(self.found, FOUND_SIGN, FOUND)] if self.found else []
         pins = enumerate(self.settings.pins)
         return *marks, *(Mark(self.token(pin), PIN_SIGNS[n], RUNS[n]) for n, pin in pins if isinstance(pin, int))
+
+    def first(self, k: int) -> tuple[Prediction, ...]:
+        """The k likeliest tokens."""
+        return self.batch.top(*self.at, k)
+
+    def marked(self, first: tuple[Prediction, ...]) -> tuple[Prediction, ...]:
+        """What the marks stand for, if it is not among the first."""
+        shown = {found.token.id for found in first}
+        missing = dict.fromkeys(mark.token.id for mark in self.marks if mark.token.id not in shown)
+        return tuple(self.batch.prediction(*self.at, id) for id in missing)
 
     @cached_property
     def others(self) -> tuple[Other, ...]:

@@ -29,7 +29,8 @@ VIEWS = {"probas": "Probabilities", "logits": "Logits"}
 def look_around() -> None:
     """The strip, and everything about the position that is chosen in it.
 
-    The charts are sent first: the browser draws them while the rest is still being written.
+    The charts are sent first, and of them the bars, which need no more than is kept of every position: the browser
+    draws them while the rest is still being worked out.
     """
     settings = shell.settings()
     here = place(settings)
@@ -172,7 +173,9 @@ def _likeliest(
 ) -> None:
     """What was drawn once is replayed, for any visitor; `_here` and what is said of it follow from the rest."""
     title = position_title(_here.batch, *at)
-    chart = likeliest_chart(title, _here.here, _here.batch.model.tokenizer, _here.marks, *shown)
+    many, view = shown
+    first = _here.first(many)
+    chart = likeliest_chart(title, first, _here.marked(first), _here.marks, view)
     st.plotly_chart(chart, key="likeliest", config=CONFIG, alt=f"Bars of the likeliest tokens. {_said}")
 
 
@@ -200,10 +203,11 @@ def _shares(asked: Asked, at: tuple[int, int], pinned: tuple[Pin, ...], _here: P
 
 
 def _said(here: Place) -> str:
-    line, id = here.here, here.target.id
-    first = here.token(line.likeliest(1)[0]).label
-    proba = proba_text(line.log_proba(id))
-    return f"{here.name}: target {here.target.label}, probability {proba}, rank {line.rank(id):,}. First: {first}."
+    first, target = here.first(1)[0], here.batch.prediction(*here.at, here.target.id)
+    return (
+        f"{here.name}: target {target.token.label}, probability {proba_text(target.log_proba)}, rank {target.rank:,}."
+        f" First: {first.token.label}."
+    )
 
 
 def _softmax(here: Place) -> None:

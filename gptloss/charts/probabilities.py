@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
+from jaxtyping import Float
 
 from gptloss.charts.theme import FAINT, MODEL, MONO, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.distribution import Distribution
 from gptloss.numbers import proba_text
-from gptloss.tokens import Token, Tokenizer
+from gptloss.predictions import Prediction
+from gptloss.tokens import Token
 
 View = Literal["probas", "logits"]
 # Pixels of a bar, and of all that is not bars.
@@ -32,41 +33,41 @@ class Mark:
 class _Row:
     """A bar: a token, its place from the top of the chart, how many tokens before it are left out, its marks."""
 
-    token: Token
+    found: Prediction
     place: float
     hidden: int
     marks: tuple[Mark, ...]
 
     @property
     def label(self) -> str:
-        text = " ".join(["".join(mark.sign for mark in self.marks), plain(self.token.label, 14)]).strip()
+        text = " ".join(["".join(mark.sign for mark in self.marks), plain(self.found.token.label, 14)]).strip()
         return f"<b>{text}</b>" if self.marks else text
 
 
 def likeliest_chart(
-    title: str, here: Distribution, tokenizer: Tokenizer, marks: Sequence[Mark], k: int, view: View
+    title: str, first: Sequence[Prediction], marked: Sequence[Prediction], marks: Sequence[Mark], view: View
 ) -> go.Figure:
-    """The k likeliest tokens and the marked ones as bars, in order, as probabilities or as logits.
+    """The likeliest tokens and the marked ones as bars, in order, as probabilities or as logits.
 
-    `title` is Plotly's markup. The first mark is the target; the tokens left out between two bars are counted.
+    `title` is Plotly's markup. `marked` are what the marks stand for, if they are not among the first. The first mark
+    is the target; the tokens left out between two bars are counted.
     """
-    rows = _rows(here, tokenizer, marks, k)
-    values = [here.log_proba(row.token.id) if view == "probas" else here.logit(row.token.id) for row in rows]
+    rows = _rows(first, marked, marks)
+    values = np.array([row.found.proba if view == "probas" else row.found.logit for row in rows])
     height = max(HEIGHT, AROUND + round(BAR * (rows[-1].place + 1.2)))
     chart = figure(title, _signs(view, marks), height=height, left=140)
-    lengths, base = (np.exp(values), 0.0) if view == "probas" else (np.array(values), _baseline(values))
-    first = here.likeliest(k)
+    base = 0.0 if view == "probas" else _baseline(values)
     bars = go.Bar(
         orientation="h",
-        x=lengths - base,
+        x=values - base,
         base=base,
         y=[row.place for row in rows],
         width=0.72,
         marker={"color": [row.marks[0].colour if row.marks else MODEL for row in rows]},
-        text=[_written(here, row, view, row.token.id in first) for row in rows],
+        text=[_written(row, view, row.found in first) for row in rows],
         textposition="outside",
         cliponaxis=False,
-        customdata=[_hover(here, row.token) for row in rows],
+        customdata=[_hover(row.found) for row in rows],
         hovertemplate="%{customdata[0]}<br>id %{customdata[1]}, rank %{customdata[2]}<br>p = %{customdata[3]}"
         "<br>logit %{customdata[4]}<extra></extra>",
     )
@@ -80,7 +81,7 @@ def likeliest_chart(
         ticks="",
         range=[rows[-1].place + 0.6, -0.6],
     )
-    chart.layout.xaxis = _bar_axis(lengths, base, view)
+    chart.layout.xaxis = _bar_axis(values, base, view)
     chart.layout.margin.b = 36 if view == "probas" else 60
     return chart
 
@@ -91,16 +92,15 @@ def _left_out(row: _Row) -> dict[str, object]:
     return {"x": 0, "xref": "x domain", "y": middle, "text": text, "showarrow": False, "xanchor": "left"}
 
 
-def _rows(here: Distribution, tokenizer: Tokenizer, marks: Sequence[Mark], k: int) -> list[_Row]:
-    shown = dict.fromkeys([*here.likeliest(k), *(mark.token.id for mark in marks)])
-    ordered = sorted((here.place(id), id) for id in shown)
+def _rows(first: Sequence[Prediction], marked: Sequence[Prediction], marks: Sequence[Mark]) -> list[_Row]:
+    """In order; a token that is as likely as the last of the first stands below them."""
     rows: list[_Row] = []
-    before, place = 0, -1.0
-    for rank, id in ordered:
-        hidden = rank - before - 1
+    counted, place = 0, -1.0
+    for found in [*first, *sorted(marked, key=lambda found: (found.rank, found.token.id))]:
+        hidden = max(0, found.rank - 1 - counted)
+        counted += hidden + 1
         place += 1 + (GAP if hidden else 0)
-        rows.append(_Row(tokenizer.token(id), place, hidden, tuple(mark for mark in marks if mark.token.id == id)))
-        before = rank
+        rows.append(_Row(found, place, hidden, tuple(mark for mark in marks if mark.token == found.token)))
     return rows
 
 
@@ -110,30 +110,30 @@ def _signs(view: View, marks: Sequence[Mark]) -> str:
     return f"{what}; {marks[0].sign} the target" if marks else what
 
 
-def _baseline(logits: Sequence[float]) -> float:
+def _baseline(logits: Float[np.ndarray, " n"]) -> float:
     """Where bars of logits start: at 0 if that is near, else a little below the smallest.
 
     A softmax knows only differences between logits, so any place will do; it is said on the axis.
     """
-    low, high = min(logits), max(logits)
+    low, high = logits.min(), logits.max()
     near = low <= 0 <= high or min(abs(low), abs(high)) <= high - low
     return 0.0 if near else float(np.floor(low - 0.15 * (high - low) - 0.01))
 
 
-def _written(here: Distribution, row: _Row, view: View, is_first: bool) -> str:
+def _written(row: _Row, view: View, is_first: bool) -> str:
     """What stands at the end of a bar."""
-    id = row.token.id
-    value = proba_text(here.log_proba(id)) if view == "probas" else f"{here.logit(id):.4f}"
-    text = value if is_first else f"{value} · rank {here.rank(id):,}"
+    found = row.found
+    value = proba_text(found.log_proba) if view == "probas" else f"{found.logit:.4f}"
+    text = value if is_first else f"{value} · rank {found.rank:,}"
     return f"<b>{text}</b>" if row.marks else text
 
 
-def _hover(here: Distribution, token: Token) -> list[str | int]:
-    id = token.id
-    return [plain(token.label), id, f"{here.rank(id):,}", proba_text(here.log_proba(id), 4), f"{here.logit(id):.4f}"]
+def _hover(found: Prediction) -> list[str | int]:
+    token, log_proba = found.token, found.log_proba
+    return [plain(token.label), token.id, f"{found.rank:,}", proba_text(log_proba, 4), f"{found.logit:.4f}"]
 
 
-def _bar_axis(lengths: np.ndarray, base: float, view: View) -> dict[str, object]:
+def _bar_axis(lengths: Float[np.ndarray, " n"], base: float, view: View) -> dict[str, object]:
     """Room for what stands at the ends of the bars; a scale only for logits."""
     if view == "probas":
         return quiet_axis("probability", showticklabels=False, ticks="", range=[0, lengths.max() * 1.45])

@@ -69,6 +69,7 @@ def quiet_axis(title: str, **more: object) -> dict[str, object]:
         "showgrid": False,
         "zeroline": False,
         "automargin": False,
+        "ticklabeloverflow": "allow",  # to look for room costs Plotly more than to draw the axis
         "fixedrange": True,
         **more,
     }
