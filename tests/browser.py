@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Rules that Streamlit's own frame and its file uploader break.
+STREAMLITS_OWN = {"region", "landmark-one-main", "page-has-heading-one", "presentation-role-conflict"}
 # The script has run to its end and nothing is waiting.
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
@@ -91,3 +94,19 @@ def open_page(page: Page, url: str) -> None:
     page.goto(url)
     expect(page.locator(IDLE)).to_be_attached(timeout=60_000)
     expect(page.locator("[data-testid=stPlotlyChart] .main-svg").first).to_be_attached(timeout=60_000)
+
+
+def flaws(page: Page) -> list[object]:
+    """What axe finds on an open page, in light and in dark, and whether a phone would scroll it sideways."""
+    page.set_viewport_size({"width": 1280, "height": 3000})  # so that all of it is drawn
+    found: list[object] = []
+    for scheme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 20, 27)")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
+        page.wait_for_timeout(1_000)
+        broken = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
+        found += [(scheme, v["id"], [node["html"][:200] for node in v["nodes"]]) for v in broken]
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(1_000)
+    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    return found + ([f"{width} pixels wide"] if width > 390 else [])

@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import IDLE, Server, open_page
-from tests.test_browser import STREAMLITS_OWN, loss
-from tests.test_browser_surprise import UPLOADERS_OWN
+from tests.browser import IDLE, Server, flaws, open_page
+from tests.test_browser import loss
 
 pytestmark = pytest.mark.browser
 
@@ -190,31 +188,12 @@ def test_the_files_are_made_on_the_click(page: Page, app: Server, tmp_path: Path
     assert app.complaints == []
 
 
-def test_a_phone_does_not_scroll_sideways(chromium: Browser, app: Server) -> None:
-    with chromium.new_context(viewport={"width": 390, "height": 844}) as context:
-        page = context.new_page()
-        opened(page, app, f"{BYTES}&look=3&second=uniform&window=200")
+def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
+    page.goto(f"{app.url}/data_set_loss{BYTES}&data=verdict")
+    expect(page.get_by_test_id("stMetricValue").nth(1)).to_be_visible()
+    assert flaws(page) == []
+    opened(page, app, f"{BYTES}&look=3&convention=strided&second=uniform")
+    if ours(page, "Run").count():
         press(page, "Run")
-        done(page)
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(chromium: Browser, app: Server, scheme: str) -> None:
-    with chromium.new_context(viewport={"width": 1280, "height": 3600}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = context.new_page()
-        page.goto(f"{app.url}/data_set_loss{BYTES}&data=verdict")
-        expect(page.get_by_test_id("stMetricValue").nth(1)).to_be_visible()
-        page.wait_for_timeout(1_000)
-        assert violations(page) == []
-        opened(page, app, f"{BYTES}&look=3&convention=strided")
-        if ours(page, "Run").count():
-            press(page, "Run")
-        done(page)
-        page.wait_for_timeout(1_000)
-        assert violations(page) == []
-
-
-def violations(page: Page) -> list[tuple[str, list[str]]]:
-    found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN | UPLOADERS_OWN]
-    return [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found]
+    done(page)
+    assert flaws(page) == []

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from gptloss.models import smollm2
-from tests.browser import Server, open_page, server
+from tests.browser import Server, flaws, open_page, server
 from tests.conftest import TIMEOUT
 from tests.fake_hub import Hub, tiny_gpt2
-from tests.test_browser import STREAMLITS_OWN, chart, loss
+from tests.test_browser import chart, loss
 
 pytestmark = pytest.mark.browser
 TOYS = "model=uniform&with=bigram"
@@ -135,18 +134,6 @@ def test_a_fetch_is_stopped_and_an_error_is_one_sentence(page: Page, hub: Hub, l
         assert app.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_compare(chromium: Browser, app: Server, scheme: str) -> None:
-    with chromium.new_context(viewport={"width": 1280, "height": 2600}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = context.new_page()
-        open_page(page, f"{app.url}/compare?{TOYS}&with=gpt2-xl")
-        page.wait_for_timeout(1000)
-        found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
-        assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found] == []
-
-
-def test_compare_does_not_scroll_sideways_on_a_phone(chromium: Browser, app: Server) -> None:
-    with chromium.new_context(viewport={"width": 390, "height": 844}) as context:
-        page = context.new_page()
-        open_page(page, f"{app.url}/compare?{TOYS}")
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
+    open_page(page, f"{app.url}/compare?{TOYS}&with=gpt2-xl")
+    assert flaws(page) == []

@@ -4,12 +4,11 @@ import statistics
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from gptloss.tokens import gpt2_tokenizer, text_of
-from tests.browser import ROOT, Server, open_page
-from tests.test_browser import STREAMLITS_OWN, chart
+from tests.browser import ROOT, Server, flaws, open_page
+from tests.test_browser import chart
 
 pytestmark = pytest.mark.browser
 
@@ -141,23 +140,6 @@ def test_half_an_emoji_is_bytes_and_equal_tokens_are_three(page: Page, app: Serv
     expect(page.get_by_test_id("stMetricLabel").first).to_have_text("Probability of <20 F0 9F>")
 
 
-def test_a_phone_does_not_scroll_sideways(chromium: Browser, app: Server) -> None:
-    with chromium.new_context(viewport={"width": 390, "height": 844}) as context:
-        page = context.new_page()
-        opened(page, app, "?at=12&token=464&pin=13&pin=t262&top_k=50&top_p=0.9")
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(chromium: Browser, app: Server, scheme: str) -> None:
-    with chromium.new_context(viewport={"width": 1280, "height": 2600}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = context.new_page()
-        opened(page, app, "?at=12&token=464&pin=13&pin=t262&top_k=50")
-        page.wait_for_timeout(1000)
-        found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
-        assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found] == []
-
-
 def test_a_click_among_a_thousand_tokens_is_answered_at_once(page: Page, app: Server) -> None:
     opened(page, app)
     words = gpt2_tokenizer().encode(TEXT.read_text("utf-8") * 4)[:1000]
@@ -171,3 +153,8 @@ def test_a_click_among_a_thousand_tokens_is_answered_at_once(page: Page, app: Se
         times.append(page.locator(".strip").evaluate(CLICK, k))
         page.wait_for_timeout(500)
     assert statistics.median(times) < PATIENCE, times
+
+
+def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
+    opened(page, app, "?at=12&token=464&pin=13&pin=t262&top_k=50&top_p=0.9")
+    assert flaws(page) == []

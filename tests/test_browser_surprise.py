@@ -5,18 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import IDLE, Server, open_page
-from tests.test_browser import STREAMLITS_OWN, chart, loss
+from tests.browser import IDLE, Server, flaws, open_page
+from tests.test_browser import chart, loss
 from views.surprise_text import STORY
 
 pytestmark = pytest.mark.browser
 
 BYTES = "?model=bigram"
-# The role of Streamlit's file uploader.
-UPLOADERS_OWN = {"presentation-role-conflict"}
 
 
 def opened(page: Page, app: Server, query: str = "") -> None:
@@ -195,20 +192,7 @@ def test_text_is_never_markup(page: Page, app: Server) -> None:
     assert page.locator("img[src*=evil]").count() == 0
 
 
-def test_a_phone_does_not_scroll_sideways(chromium: Browser, app: Server) -> None:
-    with chromium.new_context(viewport={"width": 390, "height": 844}) as context:
-        page = context.new_page()
-        opened(page, app)
-        settled(page)
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(chromium: Browser, app: Server, scheme: str) -> None:
-    with chromium.new_context(viewport={"width": 1280, "height": 2600}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = context.new_page()
-        opened(page, app, "?at=12&figures=1")
-        settled(page)
-        page.wait_for_timeout(1_000)
-        found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN | UPLOADERS_OWN]
-        assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found] == []
+def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
+    opened(page, app, "?at=12&figures=1")
+    settled(page)
+    assert flaws(page) == []

@@ -4,11 +4,9 @@ import re
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser import IDLE, Server, open_page
-from tests.test_browser import STREAMLITS_OWN
+from tests.browser import IDLE, Server, flaws, open_page
 
 pytestmark = pytest.mark.browser
 
@@ -203,19 +201,7 @@ def test_text_is_shown_and_never_run(page: Page, app: Server) -> None:
     assert page.locator("img[src*=evil]").count() == 0
 
 
-def test_a_phone_does_not_scroll_sideways(chromium: Browser, app: Server) -> None:
-    with chromium.new_context(viewport={"width": 390, "height": 844}) as context:
-        page = context.new_page()
-        temperature(page, app, f"{TOY}&made=4")
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(chromium: Browser, app: Server, scheme: str) -> None:
-    with chromium.new_context(viewport={"width": 1280, "height": 2800}, color_scheme=scheme) as context:  # type: ignore[arg-type]
-        page = context.new_page()
-        temperature(page, app, f"{BOOK}&made=3&top_k=5")
-        wait_until_made(page, 3)
-        page.wait_for_timeout(500)
-        found = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
-        assert [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found] == []
+def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
+    temperature(page, app, f"{BOOK}&made=3&top_k=5")
+    wait_until_made(page, 3)
+    assert flaws(page) == []
