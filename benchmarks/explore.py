@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/explore.py
 
-A click on a token that nobody has chosen before, to its new charts; a step of the temperature, to its new charts.
+A click on a token that nobody has chosen before, to the new chart that names it, and on "Token probabilities" also to
+the chart of all probabilities beside it; a step of the temperature, to its new charts.
 Writes benchmarks/results/explore.json and prints a table: medians and the slowest of each, in milliseconds.
 """
 
@@ -24,12 +25,16 @@ STORY = (ROOT / "gptloss" / "data" / "sample.txt").read_text("utf-8")
 TEXT = STORY + STORY[:330]  # 1,000 tokens
 # Watches the page from inside, so that the driver's own round trips are not counted.
 WATCH = """
-([k, wanted]) => new Promise((done, fail) => {
+([k, wanted, other]) => new Promise((done, fail) => {
   const start = performance.now();
+  const text = (where) => [...document.querySelectorAll(where)].map((e) => e.textContent).join(' ');
+  const before = other && text(other);
+  let first = null;
   const look = () => {
-    const drawn = [...document.querySelectorAll('.main-svg')].map((e) => e.textContent).join(' ');
-    if (drawn.replaceAll('\\u200b', '').includes(wanted)) done(performance.now() - start);
-    else if (performance.now() - start > 10000) fail(`never saw ${wanted}`);
+    const now = performance.now() - start;
+    if (first === null && text('.main-svg').replaceAll('\\u200b', '').includes(wanted)) first = now;
+    if (first !== null && (!other || ![before, ''].includes(text(other)))) done([first, now]);
+    else if (now > 10000) fail(`never saw ${wanted}`);
     else setTimeout(look, 4);
   };
   const roots = [...document.querySelectorAll('*')].filter((e) => e.shadowRoot).map((e) => e.shadowRoot);
@@ -40,19 +45,19 @@ WATCH = """
 """
 
 
-def clicks(page: Page, app: Server, path: str) -> list[float]:
-    """From a click on a token to a chart that names its position."""
+def clicks(page: Page, app: Server, path: str, other: str | None = None) -> list[list[float]]:
+    """From a click on a token to a chart that names its position, and to the other chart."""
     open_page(page, f"{app.url}/{path}?at=11000&input={quote(TEXT)}")
     page.wait_for_timeout(2000)
     times = []
     for run in range(RUNS):
         j = 100 + 53 * run
-        times.append(float(page.evaluate(WATCH, [j - 1, f"p1,{j} after"])))
+        times.append(page.evaluate(WATCH, [j - 1, f"p1,{j} after", other]))
         page.wait_for_timeout(600)
     return times
 
 
-def heats(page: Page, app: Server) -> list[float]:
+def heats(page: Page, app: Server) -> list[list[float]]:
     """From a step of the temperature to the chart of the distribution after it."""
     open_page(page, f"{app.url}/temperature?at=1500&input={quote(TEXT)}")
     page.get_by_text("best temperature").first.wait_for(timeout=120_000)
@@ -60,7 +65,7 @@ def heats(page: Page, app: Server) -> list[float]:
     page.get_by_role("slider", name="Temperature").focus()
     times = []
     for run in range(RUNS):
-        times.append(float(page.evaluate(WATCH, [None, f"temperature {1.1 + run / 10:.2g}"])))
+        times.append(page.evaluate(WATCH, [None, f"temperature {1.1 + run / 10:.2g}", None]))
         page.wait_for_timeout(600)
     return times
 
@@ -68,10 +73,12 @@ def heats(page: Page, app: Server) -> list[float]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "log") as app, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
+        looked = clicks(page, app, "token_probabilities", ".st-key-ranks .main-svg")
         times = {
-            "Token probabilities: click": clicks(page, app, "token_probabilities"),
-            "Surprise in a text: click": clicks(page, app, "surprise"),
-            "Temperature: step": heats(page, app),
+            "Token probabilities: click": [first for first, _ in looked],
+            "  to both charts": [both for _, both in looked],
+            "Surprise in a text: click": [first for first, _ in clicks(page, app, "surprise")],
+            "Temperature: step": [first for first, _ in heats(page, app)],
         }
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
