@@ -17,5 +17,4 @@ with st.spinner("Making the model and scoring the text …"):
         own_text(settings)
         explored(settings)
 reshape()
-if settings.source == "text":
-    generation(settings)
+generation(settings)

@@ -1,4 +1,4 @@
-"""Every page at three sizes, light and dark, into screenshots/.
+"""Every page at four sizes, light and dark, into screenshots/.
 
 make screenshots
 """
@@ -13,13 +13,14 @@ from tests.browser import ROOT, chromium, open_page, server
 
 PAGES = {
     "loss": "/?at=12",
-    "probabilities": "/token_probabilities?model=smollm2-135m&at=16&input=The capital of France is Paris",
+    "probabilities": "/token_probabilities?model=smollm2-135m&at=15&input=The capital of France is Paris",
+    "cuts": "/token_probabilities?at=12&top_k=50&top_p=0.9&token=464&pin=13&pin=t262",
     "surprise": "/surprise?model=smollm2-135m",
     "temperature": "/temperature?model=smollm2-135m&temperature=0.7&made=10",
     "compare": "/compare",
     "dataset": "/data_set_loss?model=bigram",
 }
-SIZES = ((1440, 900), (1280, 720), (390, 844))
+SIZES = ((1920, 1080), (1440, 900), (1280, 720), (390, 844))
 LONGEST = 5000
 
 

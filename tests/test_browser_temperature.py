@@ -6,13 +6,14 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import IDLE, Server, flaws, open_page
+from tests.browser import IDLE, ROOT, Server, flaws, open_page
 
 pytestmark = pytest.mark.browser
 
 BOOK = "?input=Every%20effort%20moves%20you"
 TOY = "?model=bigram&input=The%20clock%20on%20the%20wall"
 LONG = 60_000
+SAMPLE = (ROOT / "gptloss" / "data" / "sample.txt").read_text("utf-8")
 
 
 def temperature(page: Page, app: Server, query: str = BOOK) -> None:
@@ -84,6 +85,39 @@ def test_the_books_nine_words(page: Page, app: Server) -> None:
     expect(page.locator(".bartext").filter(has_text="cut off")).to_have_count(6)
     expect(page.get_by_role("heading", name="Generate")).to_have_count(0)
     expect(page.get_by_text("The chosen position of my text")).to_be_visible()
+
+
+def test_the_text_outlives_the_books_words_while_parts_of_the_page_tick(page: Page, app: Server) -> None:
+    """A tick that leaves before the text box is drawn again carries an empty one."""
+    text = f"{SAMPLE[:3000]} A text that no other test has read."
+    temperature(page, app, f"?model=bigram&input={quote(text)}")
+    for wait in (300, 800, 1_200, 600):
+        page.get_by_text("The book’s nine words").click()
+        expect(page.get_by_role("button", name="Top-k 3")).to_be_visible()
+        page.wait_for_timeout(wait)
+        page.get_by_text("The chosen position of my text").click()
+        expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+        page.wait_for_timeout(700)
+        expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
+    assert app.complaints == []
+
+
+def test_another_source_or_text_stops_what_plays(page: Page, app: Server) -> None:
+    temperature(page, app, TOY)
+    page.get_by_role("button", name="Play").click()
+    wait_until_made(page, 2)
+    page.get_by_text("The book’s nine words").click()
+    expect(page.get_by_role("button", name="Top-k 3")).to_be_visible()
+    page.get_by_text("The chosen position of my text").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Text")).to_have_value("The clock on the wall")
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Stop", exact=True).last).to_be_visible()
+    page.get_by_role("textbox", name="Text").fill("Another text")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(page.get_by_test_id("stCode").first).to_have_text("Another text")
+    assert app.complaints == []
 
 
 def test_step_shows_the_token_and_what_else_was_likely(page: Page, app: Server) -> None:

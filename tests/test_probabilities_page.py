@@ -169,6 +169,15 @@ def test_what_is_no_token_is_its_parts(typed: str, said: str) -> None:
     assert len(app.dataframe[0].value) > 1
 
 
+@pytest.mark.parametrize("id", ["256", "999999999999"])
+def test_an_id_out_of_range_is_said_and_marks_nothing(id: str) -> None:
+    app = opened(model="bigram", input=["tea time"])
+    app.text_input(key="search").set_value(id).run()
+    assert not app.exception
+    assert f"There is no token {id}: the ids are 0 to 255" in texts(app)
+    assert "token" not in query(app)
+
+
 def test_an_empty_search_marks_nothing() -> None:
     app = opened(at="12", token="464")
     app.text_input(key="search").set_value("x").run()
@@ -240,6 +249,36 @@ def test_a_token_of_another_vocabulary_is_forgotten() -> None:
     assert not app.exception
     assert "token" not in query(app)
     assert chart(app, 1)["layout"]["title"]["text"] == "<b>All 256 probabilities</b>"
+
+
+def test_another_model_keeps_the_place_in_the_text() -> None:
+    app = opened(input=["every effort moves you"], at="13")  # ·you, which begins at byte 18
+    app.selectbox(key="model").set_value("bigram").run()
+    assert not app.exception
+    assert query(app)["at"] == ["118"]  # the target is the byte 18
+    assert metrics(app)
+    assert "Probability of ·" in app.metric[0].label.replace("\\", "")
+    app.selectbox(key="model").set_value("gpt2-untrained").run()
+    assert query(app)["at"] == ["13"]
+
+
+def test_a_start_token_keeps_the_place_in_the_text() -> None:
+    app = opened(input=["every effort moves you"], at="12")
+    app.toggle(key="bos").set_value(True).run()
+    assert query(app)["at"] == ["13"]
+    assert "·moves" in labels(app)[-1]
+    app.toggle(key="bos").set_value(False).run()
+    assert query(app)["at"] == ["12"]
+
+
+def test_typing_on_keeps_the_place_and_the_pinned_tokens() -> None:
+    app = opened(input=["every effort moves you"], at="13", pin=["11", "t464"])
+    app.text_area(key="own-text").set_value("every effort moves you up").run()
+    assert not app.exception
+    assert query(app)["at"] == ["13"]
+    assert query(app)["pin"] == ["t464"]
+    app.text_area(key="own-text").set_value("every effort").run()
+    assert "at" not in query(app)
 
 
 def test_tables_on_demand() -> None:

@@ -120,3 +120,16 @@ def test_long_text_stays_out_of_the_link() -> None:
         settings = Settings(inputs=(text,), targets=None)
         assert not settings.text_fits_link
         assert to_query(settings) == {}
+
+
+def test_no_position_goes_without_its_text() -> None:
+    settings = Settings(
+        inputs=("a" * LINK_LIMIT,), targets=None, at=(1, 999), spot=(1, 7), pins=((1, 3), 464), made=5
+    )
+    assert to_query(replace(settings, units="bits", token=262)) == {"units": "bits", "token": "262", "pin": ["t464"]}
+
+
+@given(st.integers(0, 5 * 10**9), st.integers(10**7, 10**9))
+def test_decimals_go_through_a_link_as_they_are(heat: int, share: int) -> None:
+    settings = Settings(temperature=heat / 10**9, top_p=share / 10**9)
+    assert through_a_link(settings) == (settings, [])

@@ -13,6 +13,7 @@ from views import shell
 from views.cache import long_reading, stride_of
 from views.components.token_strip import batch_data
 from views.editor import start_of
+from views.follow import follow
 from views.settings import Asked, Settings, joined
 
 # A text of this many tokens is scored before a bar would be read.
@@ -38,13 +39,15 @@ def texts(settings: Settings) -> tuple[str, ...]:
     return tuple(map(joined, settings.inputs, settings.targets))
 
 
-def take(text: str) -> None:
-    """Let `text` be what all pages read. Call it from a callback."""
-    shell.change(inputs=(text,), targets=None, at=(1, 1), made=0, pins=())
+def take(text: str, at: tuple[int, int] = (1, 1)) -> None:
+    """Let `text` be what all pages read. Call it from a callback. Pinned tokens stay, pinned positions do not."""
+    pins = tuple(pin for pin in shell.settings().pins if isinstance(pin, int))
+    shell.change(inputs=(text,), targets=None, at=at, made=0, pins=pins)
 
 
 def _read_own() -> None:
-    take(st.session_state["own-text"])
+    settings = shell.settings()
+    take(st.session_state["own-text"], settings.at if len(settings.inputs) == 1 else (1, 1))
 
 
 def explored(settings: Settings) -> ScoredBatch | None:
@@ -61,6 +64,8 @@ def explored(settings: Settings) -> ScoredBatch | None:
     for number, reason in found.errors.items():
         _row_error(number, reason, texts(settings))
     batch = found.batch
+    if batch:
+        follow(batch, settings)
     if batch and settings.at not in batch.positions:
         i, j = batch.positions[0]
         wanted, first = position_name(*settings.at), position_name(i, j)

@@ -57,7 +57,12 @@ def _decimal(field: str, name: str, low: float, high: float) -> Plain:
         good = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", word, re.ASCII) and low <= float(word) <= high
         return float(word) if good else None
 
-    return Plain(field, name, read, f"{low:g} to {high:g}", "{:.4g}".format)
+    return Plain(field, name, read, f"{low:g} to {high:g}", _written)
+
+
+def _written(value: float) -> str:
+    """As short as it can be, and never with an exponent."""
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def _switch(field: str, name: str) -> Plain:

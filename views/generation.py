@@ -33,12 +33,15 @@ TITLES = ("Greedy path: always the first choice", "Sampled path")
 def generation(settings: Settings) -> None:
     """The buttons, and below them both paths; these are drawn again at every tick while there is more to make.
 
-    The buttons stand outside of what ticks: only a run of the whole page can stop it.
+    The buttons stand outside of what ticks: only a run of the whole page can stop it. Another text, model or source
+    does so too.
     """
-    if scored(settings) is None:
-        return
-    if shell.just_opened():
+    told = settings.asked, settings.source
+    if shell.just_opened() or st.session_state.get("told") != told:
         st.session_state.playing = False
+    st.session_state.told = told
+    if settings.source == "book" or scored(settings) is None:
+        return
     st.header("Generate", anchor=False)
     _buttons(settings)
     _paths()

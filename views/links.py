@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gptloss.models import REGISTRY
@@ -13,8 +13,10 @@ from views.settings import LECTURE_INPUTS, LECTURE_TARGETS, MAX_ROWS, MOST_MODEL
 def to_query(settings: Settings) -> dict[str, str | list[str]]:
     """The query of a link to this state, without what is as it was at first."""
     first = Settings()
+    if not settings.text_fits_link:
+        settings = _without_texts(settings)
     query: dict[str, str | list[str]] = {}
-    if (settings.inputs, settings.targets) != (first.inputs, first.targets) and settings.text_fits_link:
+    if (settings.inputs, settings.targets) != (first.inputs, first.targets):
         query["input"] = list(settings.inputs)
         if settings.targets is not None:
             query["target"] = list(settings.targets)
@@ -28,9 +30,9 @@ def to_query(settings: Settings) -> dict[str, str | list[str]]:
         query["with"] = list(settings.others) or [""]
     if settings.second:
         query["second"] = settings.second
-    if settings.texts is not None and settings.text_fits_link:
+    if settings.texts is not None:
         query["text"] = list(settings.texts)
-    if settings.pair != first.pair and settings.text_fits_link:
+    if settings.pair != first.pair:
         query["pair"] = list(settings.pair)
     if settings.pins:
         query["pin"] = [f"t{pin}" if isinstance(pin, int) else _position_word(pin) for pin in settings.pins]
@@ -39,6 +41,13 @@ def to_query(settings: Settings) -> dict[str, str | list[str]]:
         if value != getattr(first, plain.field):
             query[plain.name] = plain.write(value)
     return query
+
+
+def _without_texts(settings: Settings) -> Settings:
+    """What a link can hold of a state whose texts are too long for it: no position in them either."""
+    first, tokens = Settings(), tuple(pin for pin in settings.pins if isinstance(pin, int))
+    kept = {name: getattr(first, name) for name in ("inputs", "targets", "texts", "pair", "at", "spot", "made")}
+    return replace(settings, pins=tokens, **kept)
 
 
 def from_query(

@@ -1,5 +1,6 @@
 """Search for any token of the vocabulary: what the model gave it at the chosen position."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -41,9 +42,14 @@ def search(here: Place) -> None:
 @st.cache_data(max_entries=256, show_spinner=False)
 def _matches(model: str, query: str) -> tuple[tuple[Token, ...], str]:
     """The tokens that a query may mean, and what to say of them; for a text of several tokens, these."""
-    tokenizer = find(model).tokenizer()
+    info, tokenizer = find(model).info, find(model).tokenizer()
     if found := find_tokens(tokenizer, query, MATCHES):
         return found, f"The first {MATCHES} tokens that match" if len(found) == MATCHES else "All tokens that match"
+    if re.fullmatch("[0-9]{1,12}", query):
+        return (
+            (),
+            f"There is no token {query}: the ids are 0 to {info.vocab_size - 1:,}, and no token holds this text.",
+        )
     try:
         parts = tuple(dict.fromkeys(tokenizer.encode(query)))[:MATCHES]
     except GptlossError as error:  # the tokenizer cannot spell it

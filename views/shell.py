@@ -28,6 +28,7 @@ def begin(title: str, subtitle: str) -> Settings:
 
     st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
+    st.session_state.drawn_before, st.session_state.drawn = st.session_state.get("drawn", set()), set()
     _read_link(title)
     models.settle()
     write_link()
@@ -61,6 +62,11 @@ def just_opened() -> bool:
     opened = bool(st.session_state.opened)
     st.session_state.opened = False
     return opened
+
+
+def turned() -> bool:
+    """Whether this run shows another page than the run before."""
+    return bool(st.session_state.turned)
 
 
 def by_link() -> bool:
@@ -106,9 +112,13 @@ def notify(sentence: str) -> None:
 def give(key: str, value: object) -> None:
     """Make the widget called `key` show `value`, without touching it when it already does.
 
-    On another page it is another widget, which shows nothing yet.
+    One that was not there in the run before shows nothing yet, whatever is known of it: a tick may have said that
+    late. On another page it is another widget.
     """
-    if key not in st.session_state or st.session_state[key] != value or st.session_state.turned:
+    drawn, before = st.session_state.drawn, st.session_state.drawn_before
+    anew = turned() or (key not in drawn and key not in before)
+    drawn.add(key)
+    if anew or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
 
 
@@ -149,7 +159,7 @@ def _read_link(page: str) -> None:
 def _link_notice() -> list[str]:
     if settings().text_fits_link:
         return []
-    return ["This text is too long for the address bar: a copied link opens without it."]
+    return ["This text is too long for the address bar: a copied link, or the page reloaded, opens without it."]
 
 
 def _query() -> dict[str, list[str]]:

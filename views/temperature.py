@@ -170,6 +170,8 @@ def _loss(settings: Settings) -> None:
 def _work_out() -> None:
     """The curve, or a part more of it at every tick, so that the controls work meanwhile."""
     settings = shell.settings()
+    if scored(settings) is None:
+        return
     work, total = paths.curve(settings.asked), len(batch_of(settings.asked))
     rest("curve", done=work.finished is not None)
     if work.finished is None:
