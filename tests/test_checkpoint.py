@@ -1,7 +1,9 @@
 """Folders with a checkpoint in transformers' format: GPT-2 through our model, others through transformers."""
 
 import json
+import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,26 @@ def test_a_gpt2_that_ours_is_not_goes_through_transformers(tmp_path: Path) -> No
     assert (score(ours, [1, 2, 3]).log_probas.double() - exact(theirs, [1, 2, 3])).abs().max() < 1e-5
 
 
+def store_head(folder: Path, change: float) -> None:
+    """The head beside the embedding that config.json says it is tied to, in a number different from it."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].clone()
+    tensors["lm_head.weight"][-1, -1] += change
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize("activation", ["gelu_new", "relu"])
+def test_a_tied_head_that_is_stored_too(activation: str, tmp_path: Path) -> None:
+    """It counts once; one that differs is used, as transformers does, and counts."""
+    save_gpt2(tmp_path, activation_function=activation)
+    for change in (0.0, 9.0, 0.0):
+        store_head(tmp_path, change)
+        theirs, ours = GPT2LMHeadModel.from_pretrained(tmp_path), load_model(str(tmp_path))
+        assert isinstance(ours, GPT2) == (activation == "gelu_new")
+        assert ours.info.parameters == theirs.num_parameters() == 67_840 + 9_600 * bool(change)
+        assert (score(ours, [1, 299, 3]).log_probas.double() - exact(theirs, [1, 299, 3])).abs().max() < 1e-5
+
+
 def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
     theirs = save_gpt2(tmp_path).bfloat16()
     theirs.save_pretrained(tmp_path)
@@ -150,7 +172,36 @@ def other_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(byte_tokenizer_json(4000))
 
 
+def spoil(tensor: str, number: float) -> Callable[[Path], None]:
+    """One number of a tensor, far from what a few tokens read."""
+
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        tensors[tensor][-1, -1] = number
+        save_file(tensors, folder / "model.safetensors")
+
+    return change
+
+
+def as_integers(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["transformer.h.1.mlp.c_fc.weight"] = tensors["transformer.h.1.mlp.c_fc.weight"].to(torch.int8)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def other_head(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"lm_head.weight": torch.ones(299, 32)}, folder / "model.safetensors")
+
+
 BROKEN = {
+    r"lm_head.weight has shape \[299, 32\]": other_head,
+    r"In \S+model.safetensors the tensor transformer.wpe.weight holds NaN": spoil("transformer.wpe.weight", math.nan),
+    "the tensor transformer.h.0.mlp.c_fc.weight holds NaN or inf": spoil(
+        "transformer.h.0.mlp.c_fc.weight", -math.inf
+    ),
+    "the tensor transformer.h.1.mlp.c_fc.weight is stored as I8, not as floating-point": as_integers,
+    "is quantised": lambda folder: change_config(folder, quantization_config={"quant_method": "gptq", "bits": 4}),
     "model.safetensors has no tensor transformer.h.1.mlp.c_fc.bias": drop_tensor,
     r"model.safetensors the tensor transformer.wpe.weight has shape \[7, 32\].*asks for \[1024, 32\]": reshape_tensor,
     "model.safetensors is cut short or damaged": cut_short,

@@ -279,9 +279,7 @@ def test_files_that_are_damaged_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(GptlossError, match=rf"{weights} is cut short or damaged"):
         load(tmp_path)
     weights.write_bytes(whole.replace(b'"F32"', b'"F99"', 1))
-    with pytest.raises(
-        GptlossError, match=rf"The model in {tmp_path} cannot be loaded \(.+\); fetch or save it again"
-    ):
+    with pytest.raises(GptlossError, match=rf"{weights} cannot be read \(.*F99.*\); fetch or save it again"):
         load(tmp_path)
     weights.unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
@@ -310,8 +308,22 @@ def test_another_vocabulary_than_expected_is_refused(tmp_path: Path) -> None:
         load(tmp_path, 300)
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    edit_weights(checkpoint(tmp_path), lambda tensors: tensors | {"model.norm.weight": torch.full((32,), torch.nan)})
+@pytest.mark.parametrize(("number", "dtype"), [(torch.nan, "float32"), (-torch.inf, "float16"), (1e300, "float64")])
+def test_weights_that_are_no_numbers_are_named(number: float, dtype: str, tmp_path: Path) -> None:
+    """A few tokens need not read them."""
+    wrong = torch.cat([torch.zeros(V - 1, 32), torch.full((1, 32), number, dtype=torch.float64)]).to(
+        getattr(torch, dtype)
+    )
+    edit_weights(checkpoint(tmp_path), lambda tensors: tensors | {"model.embed_tokens.weight": wrong})
+    file = tmp_path / "model.safetensors"
+    with pytest.raises(
+        GptlossError, match=rf"In {file} the tensor model\.embed_tokens\.weight holds NaN or infinity"
+    ):
+        load(tmp_path)
+
+
+def test_logits_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    edit_weights(checkpoint(tmp_path), lambda tensors: tensors | {"model.norm.weight": torch.full((32,), 3e38)})
     with pytest.raises(GptlossError, match=rf"The model in {tmp_path} gives logits that are no numbers"):
         load(tmp_path)
 

@@ -108,7 +108,7 @@ def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokeni
         weights="pretrained" if name.startswith(HUB) else "from a folder",
         vocab_size=v,
         context_length=_context_length(architecture, text),
-        parameters=sum(tensor.numel for tensor_name, tensor in stored.items() if _is_weight(tensor_name, config)),
+        parameters=_parameters(stored, config.get("tie_word_embeddings", True)),
         size=sum(file.stat().st_size for file in weights.files(folder)),
         architecture=architecture,
         source=name,
@@ -122,10 +122,10 @@ def _context_length(architecture: str, config: dict[str, Any]) -> int:
     return next(iter(stated), 1024 if architecture == "gpt2" else NO_LIMIT)
 
 
-def _is_weight(tensor: str, config: dict[str, Any]) -> bool:
+def _parameters(stored: dict[str, weights.Stored], tied: bool) -> int:
     """OpenAI's files also hold the causal masks, and a tied head may be stored twice."""
-    tied = config.get("tie_word_embeddings", True) and tensor == "lm_head.weight"
-    return not tied and not tensor.endswith(weights.MASKS)
+    numbers = sum(tensor.numel for name, tensor in stored.items() if not name.endswith(weights.MASKS))
+    return numbers - (stored[weights.HEAD].numel if tied and weights.stored_twice(stored, weights.HEAD) else 0)
 
 
 def _tokenizer(folder: Path, architecture: str, v: int) -> Tokenizer:

@@ -18,6 +18,7 @@ FIXED = {
     "scale_attn_by_inverse_layer_idx": (False,),
     "add_cross_attention": (False,),
     "n_inner": (None,),
+    "quantization_config": (None,),
 }
 
 
@@ -56,14 +57,17 @@ def sizes(config: dict[str, Any]) -> GPTConfig:
 def from_folder(folder: Path, config: dict[str, Any]) -> GPTModel:
     """A GPT-2 with the weights of a checkpoint, mapped from the file.
 
-    Raises `GptlossError` naming the file and the tensor that is missing, cut short or of another shape.
+    As in transformers 5, a head that is stored and differs from the embedding is used, whatever config.json says.
+    Raises `GptlossError` naming the file and the tensor that is missing, cut short, of another shape or no numbers.
     """
     cfg = sizes(config)
-    tied = config.get("tie_word_embeddings", True)
     stored = weights.headers(folder)
+    own_head = weights.HEAD in stored and not weights.stored_twice(stored, weights.HEAD)
+    tied = config.get("tie_word_embeddings", True) and not own_head
     # OpenAI's own file has the names without the first part.
     prefix = "transformer." if "transformer.wte.weight" in stored else ""
     weights.check(folder, stored, dict(_wanted(cfg, prefix, tied)))
+    weights.check_numbers(folder)
     with skeleton.unfilled():
         network = GPTModel(cfg)
     network.load_state_dict(dict(_ours(weights.read(folder), cfg, prefix, tied)), assign=True)
@@ -90,14 +94,14 @@ def _wanted(cfg: GPTConfig, prefix: str, tied: bool) -> Iterator[tuple[str, tupl
         yield f"{prefix}{norm}.weight", (d,)
         yield f"{prefix}{norm}.bias", (d,)
     if not tied:
-        yield "lm_head.weight", (cfg.vocab_size, d)
+        yield weights.HEAD, (cfg.vocab_size, d)
 
 
 def _ours(stored: dict[str, Tensor], cfg: GPTConfig, prefix: str, tied: bool) -> Iterator[tuple[str, Tensor]]:
     """The same tensors under the book's names; all are views, nothing is copied."""
     yield "tok_emb.weight", stored[f"{prefix}wte.weight"]
     yield "pos_emb.weight", stored[f"{prefix}wpe.weight"]
-    yield "out_head.weight", stored[f"{prefix}wte.weight" if tied else "lm_head.weight"]
+    yield "out_head.weight", stored[f"{prefix}wte.weight" if tied else weights.HEAD]
     for end in ("weight", "bias"):
         yield f"final_norm.{end}", stored[f"{prefix}ln_f.{end}"]
         for n in range(cfg.n_layers):

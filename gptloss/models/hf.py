@@ -120,6 +120,7 @@ def load(info: ModelInfo, folder: Path, tokenizer: Tokenizer) -> Transformers:
     """
     weights.headers(folder)
     _check_config(weights.read_json(folder / "config.json"), folder)
+    weights.check_numbers(folder)
     with _quiet():
         network = _read(folder)
         try:

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+HEAD = "lm_head.weight"
 # What a GPT-2's file may hold besides its weights.
 MASKS = (".attn.bias", ".attn.masked_bias")
+PIECE = 1 << 20
+FLOATING = {"F64", "F32", "F16", "BF16"}
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file: what its header says."""
+    """A tensor in a file: what its header says. Its bytes are `size` many, from `start` on."""
 
     file: Path
     shape: tuple[int, ...]
     dtype: str
+    start: int
+    size: int
 
     @property
     def numel(self) -> int:
@@ -75,24 +81,47 @@ def _header(file: Path) -> dict[str, Stored]:
                 raise ValueError("its header is longer than the file")
             entries = json.loads(stream.read(length))
         entries.pop("__metadata__", None)
-        tensors = {name: Stored(file, _sizes(entry["shape"]), entry["dtype"]) for name, entry in entries.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+        tensors = {name: _stored(file, entry, 8 + length) for name, entry in entries.items()}
+        end = max((stored.start + stored.size for stored in tensors.values()), default=8 + length)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise GptlossError(
             f"{file} is no safetensors file or is damaged ({error}); fetch or save it again."
         ) from error
-    if (size := file.stat().st_size) != 8 + length + end:
+    if (size := file.stat().st_size) != end:
         raise GptlossError(
-            f"{file} is cut short or damaged: it has {size:,} bytes and its header says {8 + length + end:,};"
+            f"{file} is cut short or damaged: it has {size:,} bytes and its header says {end:,};"
             " fetch or save it again."
         )
     return tensors
 
 
-def _sizes(shape: list[int]) -> tuple[int, ...]:
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise ValueError(f"{shape} is no shape")
-    return tuple(shape)
+def _stored(file: Path, entry: dict[str, Any], data: int) -> Stored:
+    """A tensor as the header has it; `data` is where the header ends."""
+    shape, (start, end) = entry["shape"], entry["data_offsets"]
+    if not all(isinstance(size, int) and size >= 0 for size in (*shape, start, end - start)):
+        raise ValueError(f"{shape} at {start}:{end} is no tensor")
+    return Stored(file, tuple(shape), str(entry["dtype"]), data + start, end - start)
+
+
+def stored_twice(stored: dict[str, Stored], name: str) -> bool:
+    """Whether another tensor of the checkpoint has the bytes of the one called `name`, as that of a tied head may."""
+    one = stored.get(name)
+    if one is None:
+        return False
+    others = (other for key, other in stored.items() if key != name and other.shape == one.shape)
+    return any(_same(one, other, one.file.stat().st_mtime_ns, other.file.stat().st_mtime_ns) for other in others)
+
+
+@lru_cache(maxsize=32)
+def _same(one: Stored, other: Stored, *changed: int) -> bool:
+    """Compared once, for as long as the files stay as they are: heads are large."""
+    if (one.dtype, one.size) != (other.dtype, other.size):
+        return False
+    with one.file.open("rb") as first, other.file.open("rb") as second:
+        first.seek(one.start)
+        second.seek(other.start)
+        pieces = [min(PIECE, one.size - done) for done in range(0, one.size, PIECE)]
+        return all(first.read(piece) == second.read(piece) for piece in pieces)
 
 
 def read(folder: Path) -> dict[str, "Tensor"]:
@@ -112,6 +141,33 @@ def read(folder: Path) -> dict[str, "Tensor"]:
     return tensors
 
 
+def check_numbers(folder: Path) -> None:
+    """Raise `GptlossError` naming the file and the tensor if a weight is no number in float32, NaN or infinite.
+
+    Every number is looked at, in the mapped file: that is quicker than to run a few tokens through the model.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    for file in files(folder):
+        try:
+            with safe_open(file, "pt") as tensors:
+                names = tensors.keys()
+                wrong = next((name for name in names if not _is_finite(tensors.get_tensor(name))), None)
+        except (SafetensorError, OSError) as error:
+            raise GptlossError(f"{file} cannot be read ({error}); fetch or save it again.") from error
+        if wrong is not None:
+            raise GptlossError(
+                f"In {file} the tensor {wrong} holds NaN or infinity, which are no weights; fetch or save it again."
+            )
+
+
+def _is_finite(tensor: "Tensor") -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    least, largest = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()
+    return bool(least.float().isfinite() and largest.float().isfinite())
+
+
 def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, ...]]) -> None:
     """Raise `GptlossError` naming the file and the tensor unless the wanted ones are there, in their shape, alone."""
     for name, shape in wanted.items():
@@ -124,8 +180,13 @@ def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, 
                 f"In {stored[name].file} the tensor {name} has shape {list(stored[name].shape)}, and config.json asks"
                 f" for {list(shape)}; the two files do not belong together."
             )
+        if stored[name].dtype not in FLOATING:
+            raise GptlossError(
+                f"In {stored[name].file} the tensor {name} is stored as {stored[name].dtype}, not as floating-point"
+                " numbers; fetch the model in float32, float16 or bfloat16."
+            )
     for name in stored:
-        if name not in wanted and not name.endswith((*MASKS, "lm_head.weight")):  # a tied head may be stored twice
+        if name not in wanted and not name.endswith((*MASKS, HEAD)):  # a tied head may be stored twice
             raise GptlossError(
                 f"{stored[name].file} has a tensor {name} that config.json does not ask for; the two files do not"
                 " belong together."
