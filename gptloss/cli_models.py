@@ -68,7 +68,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
         "architecture": info.architecture,
         "here": entry.here(),
         "licence": info.licence,
-        "source": info.source,
+        "source": entry.source() if entry.source else info.source,
     }
 
 
@@ -113,7 +113,6 @@ def _where(options: argparse.Namespace) -> str:
 
 
 def _remove(options: argparse.Namespace) -> str:
-    if options.name in REGISTRY and not REGISTRY[options.name].here():
+    if not models.remove(options.name):
         raise GptlossError(f"{options.name} is not on this machine; there is nothing to remove.")
-    models.remove(options.name)
     return f"{options.name} was removed."

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from gptloss.cli import main
-from gptloss.models import REGISTRY, Progress, smollm2, store
+from gptloss.models import REGISTRY, Progress, hub, smollm2, store, weights
 from gptloss.models.base import Report
 
 
@@ -22,7 +23,8 @@ def fetched(report: Report) -> None:
         for done in (0, 5_000_000, 10_000_000):
             report(Progress("Downloading", done, 10_000_000))
         report(Progress("Converting", 1, 2))
-        (folder / "model.safetensors").write_bytes(b"x")
+        weights.save([("a", torch.ones(1))], folder / "model.safetensors")
+        (folder / "tokenizer.json").write_text("{}")
 
 
 @pytest.fixture
@@ -55,8 +57,22 @@ def test_pull_then_remove(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "smollm2-135m is here already.\n"
     assert main(["models", "remove", "smollm2-135m"]) == 0
     assert not smollm2.here()
-    assert main(["models", "remove", "smollm2-135m"]) == 2
-    assert "is not on this machine; there is nothing to remove" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "gpt2-untrained", "gpt2-xl", "hf:never/pulled"])
+def test_what_is_not_there_was_not_removed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "remove", name]) == 2
+    assert capsys.readouterr() == ("", f"gptloss: {name} is not on this machine; there is nothing to remove.\n")
+
+
+@pytest.mark.parametrize("name", ["gpt2-xl", "hf:openai-community/gpt2-xl"])
+def test_what_a_stopped_pull_from_the_hub_left_is_removed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    blob = hub.cache() / "models--openai-community--gpt2-xl" / "blobs" / "abc"
+    blob.parent.mkdir(parents=True)
+    blob.touch()
+    assert main(["models", "remove", name]) == 0
+    assert capsys.readouterr().out == f"{name} was removed.\n"
+    assert not blob.parent.parent.exists()
 
 
 @pytest.mark.usefixtures("network")
@@ -92,6 +108,6 @@ def test_a_mistake_is_one_sentence(arguments: list[str], says: str, capsys: pyte
 def test_what_a_killed_pull_left_is_removed_too(tmp_path: Path) -> None:
     part = store.folder("smollm2-135m").with_name(".smollm2-135m.part")
     part.mkdir(parents=True)
-    store.remove("smollm2-135m")
+    assert main(["models", "remove", "smollm2-135m"]) == 0
     assert not part.exists()
     shutil.rmtree(tmp_path / "home")

@@ -275,11 +275,11 @@ def test_two_pulls_at_once_do_not_mix(fake: Hub) -> None:
 
 
 def test_remove_takes_all_of_it_off_the_disk(fake: Hub) -> None:
-    hub.remove(REPO)
+    assert not hub.remove(REPO)
     for stray in (".", "a stray file"):
         pull()
         (folder().parent / stray).touch()
-        hub.remove(REPO)
+        assert hub.remove(REPO)
         assert not list(hub.cache().glob("models--*"))
 
 

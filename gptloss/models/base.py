@@ -106,7 +106,8 @@ class Entry:
     """A model that can be asked for by name.
 
     `tokenizer` and `load` raise `NotHereError` while `here()` is false; then `pull` fetches the model and `remove`
-    takes it off the disk again. Both are None for a model that is not fetched.
+    takes it off the disk again, False if nothing was there. Both are None for a model that is not fetched. `source`
+    says where the one that is here came from, if that is not always `info.source`.
     """
 
     info: ModelInfo
@@ -114,4 +115,5 @@ class Entry:
     load: Callable[[], LanguageModel]
     here: Callable[[], bool] = _always
     pull: Callable[[Report], None] | None = None
-    remove: Callable[[], None] | None = None
+    remove: Callable[[], bool] | None = None
+    source: Callable[[], str] | None = None

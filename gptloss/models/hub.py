@@ -82,8 +82,13 @@ def pull(repo: str, name: str, report: Report) -> None:
         (place / "main.part").replace(place / "refs" / "main")
 
 
-def remove(repo: str) -> None:
-    """Delete everything of `repo` (owner/name) from the hub's cache; nothing happens if it is not there.
+def is_kept(repo: str) -> bool:
+    """Whether anything of `repo` (owner/name) is in the hub's cache, whole or not."""
+    return _place(repo).exists()
+
+
+def remove(repo: str) -> bool:
+    """Delete everything of `repo` (owner/name) from the hub's cache; False if nothing was there.
 
     Raises `GptlossError` while it is being fetched, and if the disk cannot be written.
     """
@@ -91,7 +96,7 @@ def remove(repo: str) -> None:
 
     place = _place(repo)
     if not place.exists():
-        return
+        return False
     with _hub(repo, repo), _alone(place, repo):
         (place / "refs" / "main").unlink(missing_ok=True)
         # Repositories may share blobs; only the hub's library can tell whether another one needs them.
@@ -100,6 +105,7 @@ def remove(repo: str) -> None:
         scan.delete_revisions(*(revision.commit_hash for revision in found)).execute()
         if place.exists():
             shutil.rmtree(place)
+    return True
 
 
 def _place(repo: str) -> Path:

