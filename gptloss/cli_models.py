@@ -41,7 +41,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> str:
-    rows = [as_json(entry) for entry in REGISTRY.values()]
+    rows = [as_json(entry) for entry in (*REGISTRY.values(), *models.pulled())]
     if options.json:
         return json.dumps(rows)
     from gptloss.cli import aligned
@@ -58,7 +58,7 @@ def _list(options: argparse.Namespace) -> str:
 
 
 def as_json(entry: Entry) -> dict[str, Any]:
-    """A model of the registry as plain data; `size` is bytes on the disk."""
+    """A model as plain data; `size` is bytes on the disk."""
     info = entry.info
     return {
         "name": info.name,

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.conftest import byte_tokenizer_json
+
 Files = dict[str, bytes]
 
 
@@ -38,7 +40,8 @@ def tiny_gpt2(shard_size: str) -> Files:
     model = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
     with TemporaryDirectory() as place:
         model.save_pretrained(place, max_shard_size=shard_size)
-        return {path.name: path.read_bytes() for path in sorted(Path(place).iterdir())} | {"tokenizer.json": b"{}"}
+        (Path(place) / "tokenizer.json").write_text(byte_tokenizer_json(model.config.vocab_size))
+        return {path.name: path.read_bytes() for path in sorted(Path(place).iterdir())}
 
 
 class Hub(ThreadingHTTPServer):

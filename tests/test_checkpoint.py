@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, LlamaConfig, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Tokenizer,
+    GPTNeoXConfig,
+    LlamaConfig,
+    Qwen2Config,
+)
 
 from gptloss import GptlossError, load_model, score
 from gptloss.models import LanguageModel, find, gpt2_checkpoint
@@ -130,6 +138,28 @@ def test_gpt2s_own_vocabulary_needs_no_tokenizer_file(tmp_path: Path) -> None:
     assert [token.id for token in load_model(str(tmp_path)).tokenizer.encode("every effort")] == [16833, 3626]
 
 
+@pytest.mark.parametrize("v", [300, 50257])
+def test_an_older_gpt2_has_its_tokenizer_in_two_files(v: int, tmp_path: Path) -> None:
+    """Its own, even if it is as large as GPT-2's; what transformers makes of them is the same."""
+    save_gpt2(tmp_path, v=v)
+    words = json.loads((tmp_path / "tokenizer.json").read_text())["model"]["vocab"]
+    pairs = {"ef": v - 2, "eff": v - 1}
+    words = {word: id for word, id in words.items() if id < v - 2} | pairs
+    (tmp_path / "vocab.json").write_text(json.dumps(words))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\ne f\nef f\n")
+    (tmp_path / "tokenizer.json").unlink()
+    text = "Every effort moves you 1984\n 😀"
+    ids = [token.id for token in load_model(str(tmp_path)).tokenizer.encode(text)]
+    assert v - 1 in ids
+    assert ids == GPT2Tokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))(text)["input_ids"]
+    (tmp_path / "vocab.json").write_text("{")
+    with pytest.raises(GptlossError, match=r"vocab\.json is no tokenizer or is damaged"):
+        load_model(str(tmp_path))
+    change_config(tmp_path, model_type="gpt_neox")
+    with pytest.raises(GptlossError, match=r"has no tokenizer\.json, from which"):
+        load_model(str(tmp_path))
+
+
 def test_the_four_sizes_of_openai(tmp_path: Path) -> None:
     """Their parameter counts, from the sizes that their config.json states."""
     sizes = {"gpt2": (768, 12), "gpt2-medium": (1024, 24), "gpt2-large": (1280, 36), "gpt2-xl": (1600, 48)}
@@ -209,7 +239,7 @@ BROKEN = {
     "weights as pickle, which can run code": only_pickle,
     "tokenizer.json has 4,000 tokens and the model 300": other_tokenizer,
     "model.safetensors is missing": lambda folder: (folder / "model.safetensors").unlink(),
-    "tokenizer.json is missing": lambda folder: (folder / "tokenizer.json").unlink(),
+    "has no tokenizer.json, from which the tokens are read": lambda folder: (folder / "tokenizer.json").unlink(),
     "config.json is missing": lambda folder: (folder / "config.json").unlink(),
     "config.json cannot be read": lambda folder: (folder / "config.json").write_text("{"),
     "config.json states no vocab_size": lambda folder: change_config(folder, vocab_size=None),

@@ -1,11 +1,13 @@
 """Pulling from a hub that is a thread in this process, with everything that can go wrong on the way."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +16,10 @@ from filelock import FileLock
 from transformers import GPT2LMHeadModel
 
 from gptloss import GptlossError, models
+from gptloss.cli import main
 from gptloss.errors import NotHereError
 from gptloss.models import hub, weights
-from gptloss.models.base import Progress
+from gptloss.models.base import Progress, Report
 from tests.fake_hub import Files, Hub, tiny_gpt2
 
 REPO = "someone/tiny-gpt2"
@@ -66,13 +69,13 @@ def halves() -> list[Path]:
     return list(hub.cache().rglob("*.incomplete"))
 
 
-def refused(match: str) -> None:
+def refused(match: str, pull: Callable[[str, Report], None] | None = None) -> None:
     """Pulling ends in one sentence, and nothing is there."""
     with pytest.raises(GptlossError, match=match) as caught:
-        pull()
+        (pull or partial(hub.pull, REPO))(NAME, lambda _: None)
     assert type(caught.value) is GptlossError
     assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith(".")
+    assert str(caught.value).endswith((".", "?"))
     assert not models.is_here(NAME)
     assert not halves()
 
@@ -137,6 +140,52 @@ def test_a_stopped_pull_leaves_nothing_half(fake: Hub, whole: Files, sent: signa
     fake.hangs.clear()
     pull()
     assert holds(whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stopped_pull_goes_on_with_the_next_shard(fake: Hub, sent: signal.Signals) -> None:
+    """As Cancel on the page stops it; what is left of it can be removed, too."""
+    fake.repos[REPO] = sharded = tiny_gpt2("6MB")
+    first, second, *_ = sorted(name for name in sharded if name.endswith(".safetensors"))
+    for goes_on in (False, True):
+        fake.fetched.clear()
+        fake.stalled.clear()
+        fake.hangs[second] = 100_000
+        command = [sys.executable, "-m", "gptloss", "models", "pull", NAME]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert fake.stalled.wait(30)
+        process.send_signal(sent)
+        said = process.communicate(timeout=20)[1]
+        assert (process.returncode, said) == ((130, "gptloss: stopped.\n") if sent == signal.SIGTERM else (-sent, ""))
+        assert not models.is_here(NAME)
+        fake.hangs.clear()
+        if goes_on:
+            models.pull(NAME, lambda _: None)
+            assert holds(sharded)
+            assert (fake.fetched.count(first), fake.fetched.count(second)) == (1, 2)
+        else:
+            assert models.remove(NAME)
+            assert not hub.is_kept(REPO)
+            assert not models.remove(NAME)
+
+
+def test_the_list_has_what_is_whole_in_the_cache(fake: Hub, capsys: pytest.CaptureFixture[str], whole: Files) -> None:
+    """But not what has a name of its own, or is no language model."""
+
+    def listed() -> list[tuple[str, int, bool]]:
+        assert main(["models", "list", "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)[len(models.REGISTRY) :]
+        return [(row["name"], row["parameters"], row["here"]) for row in rows]
+
+    assert listed() == []
+    fake.repos |= {"openai-community/gpt2": whole, "a/b": whole | {"config.json": b"{}"}}
+    for repo in (*fake.repos, "openai-community/gpt2"):
+        pull(repo)
+    parameters = (50_257 + 1024 + 2 * 12 * 32 + 2 * 13 + 2) * 32
+    assert listed() == [(NAME, parameters, True)]
+    (folder() / "config.json").unlink()
+    assert listed() == []
 
 
 def test_a_living_download_by_another_program_is_left_alone(fake: Hub) -> None:
@@ -214,6 +263,44 @@ def test_what_is_no_safetensors_checkpoint_is_not_fetched(fake: Hub, names: list
     assert fake.fetched == []
 
 
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"model_type": "t5"}, f"{NAME} is no causal language model but t5; choose one"),
+        ({"model_type": "gpt9"}, f"{NAME} is of the architecture 'gpt9', unknown to transformers"),
+        ({"quantization_config": {"bits": 4}}, f"{NAME} is quantised"),
+        ({"vocab_size": None}, r"config\.json states no vocab_size"),
+        ({"n_head": 5}, "n_head 5, which does not divide n_embd 32"),
+        ({"vocab_size": 300}, r"tokenizer\.json has 50,257 tokens and the model 300"),
+    ],
+)
+def test_what_cannot_be_read_is_noticed_before_the_weights_are_fetched(
+    fake: Hub, whole: Files, change: dict[str, object], match: str
+) -> None:
+    config = json.dumps(json.loads(whole["config.json"]) | change).encode()
+    fake.repos[REPO] = whole | {"config.json": config}
+    refused(match, models.pull)
+    assert "model.safetensors" not in fake.fetched
+
+
+def test_a_tokenizer_is_needed(fake: Hub, whole: Files) -> None:
+    """In one file or, as older GPT-2s have it, in two, which are not fetched if they are not needed."""
+    config = json.dumps(json.loads(whole["config.json"]) | {"model_type": "gpt_neox"}).encode()
+    fake.repos[REPO] = whole | {"config.json": config, "tokenizer.model": b"sentencepiece"}
+    del fake.repos[REPO]["tokenizer.json"]
+    refused(r"has no tokenizer\.json, from which the tokens are read", models.pull)
+    assert not {"model.safetensors", "tokenizer.model"} & set(fake.fetched)
+    words = json.loads(whole["tokenizer.json"])["model"]["vocab"]
+    parts = {"vocab.json": json.dumps(words).encode(), "merges.txt": b"#version: 0.2\nw o\n"}
+    fake.repos[REPO] = whole | {"vocab.json": json.dumps(words | {"wo": 50_256}).encode(), "merges.txt": b"w o\n"}
+    models.pull(NAME, lambda _: None)
+    assert not parts.keys() & set(fake.fetched)
+    del fake.repos[REPO]["tokenizer.json"]
+    hub.remove(REPO)
+    models.pull(NAME, lambda _: None)
+    assert [token.id for token in models.find(NAME).tokenizer().encode("won")] == [50_256, words["n"]]
+
+
 def test_too_little_room_is_noticed_before(fake: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5_000_000))
     refused(rf"The disk is full: {NAME} needs \d MB in .*hub and 5 MB are free; .*HF_HUB_CACHE")
@@ -225,7 +312,7 @@ def test_a_disk_that_fills_up_meanwhile_is_freed_again(fake: Hub) -> None:
     code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))\n"
     code += f"try: {PULL}\nexcept GptlossError as error: print(error)"
     said, _ = child(code, stdout=-1).communicate()
-    assert said.startswith("The disk is full: it needs 7 MB in ")
+    assert said.startswith("The disk is full: it needs 8 MB in ")
     assert not halves()
 
 

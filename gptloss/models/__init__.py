@@ -1,6 +1,7 @@
 """The models by name. A backend, and torch with it, is imported when it is asked for."""
 
 import os
+from contextlib import suppress
 from functools import partial
 
 from gptloss.errors import GptlossError, NotHereError
@@ -20,6 +21,7 @@ __all__ = [
     "is_here",
     "load_model",
     "pull",
+    "pulled",
     "remove",
 ]
 
@@ -83,6 +85,15 @@ def is_here(name: str) -> bool:
         return False
 
 
+def pulled() -> list[Entry]:
+    """The models of the hub's cache that are here under no name but `hf:owner/name`; others may have fetched them."""
+    known, found = {entry.info.source for entry in REGISTRY.values()}, []
+    for name in (f"{checkpoint.HUB}{repo}" for repo in hub.kept()):
+        with suppress(GptlossError):  # not of language
+            found += [] if name in known else [checkpoint.hub_entry(name)]
+    return found
+
+
 def load_model(name: str = DEFAULT_MODEL) -> LanguageModel:
     """The model called `name`, ready to score.
 
@@ -101,7 +112,7 @@ def pull(name: str, report: Report) -> None:
     if is_here(name):
         return
     if name.startswith(checkpoint.HUB):
-        return hub.pull(name.removeprefix(checkpoint.HUB), name, report)
+        return hub.pull(name.removeprefix(checkpoint.HUB), name, report, partial(checkpoint.check, name))
     fetch = find(name).pull
     assert fetch is not None, "only what can be pulled can be missing"
     fetch(report)

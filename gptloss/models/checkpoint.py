@@ -16,6 +16,8 @@ HUB = "hf:"
 CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 # Without such a number the architecture has no limit; this is one that a page can show.
 NO_LIMIT = 2048
+# They cut text as GPT-2 does, so that vocab.json and merges.txt are enough to make their tokenizer.
+AS_GPT2 = ("gpt2", "gpt_neo", "gptj", "opt")
 # OpenAI's four sizes: title, parameters, bytes on the disk.
 OPENAI = {
     "gpt2": ("GPT-2 124M", 124_439_808, 548_000_000),
@@ -93,13 +95,7 @@ def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
 
 def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
     config = weights.read_json(folder / "config.json")
-    text = config.get("text_config", config)  # models that also see pictures keep theirs apart
-    text = text if isinstance(text, dict) else {}
-    architecture = config.get("model_type")
-    v = text.get("vocab_size")
-    if not isinstance(architecture, str) or not isinstance(v, int) or v < 1:
-        missing = "vocab_size" if isinstance(architecture, str) else "model_type"
-        raise GptlossError(f"{folder / 'config.json'} states no {missing}; is it a model saved by transformers?")
+    architecture, v, text = _stated(config, folder)
     stored = weights.headers(folder)
     bos = text.get("bos_token_id")
     info = ModelInfo(
@@ -117,6 +113,33 @@ def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokeni
     return info, partial(_tokenizer, folder, architecture, v)
 
 
+def _stated(config: dict[str, Any], folder: Path) -> tuple[str, int, dict[str, Any]]:
+    """The architecture, V, and the part of a config.json that is about text. Raises `GptlossError`."""
+    text = config.get("text_config", config)  # models that also see pictures keep theirs apart
+    text = text if isinstance(text, dict) else {}
+    architecture = config.get("model_type")
+    v = text.get("vocab_size")
+    if not isinstance(architecture, str) or not isinstance(v, int) or v < 1:
+        missing = "vocab_size" if isinstance(architecture, str) else "model_type"
+        raise GptlossError(f"{folder / 'config.json'} states no {missing}; is it a model saved by transformers?")
+    return architecture, v, text
+
+
+def check(name: str, folder: Path) -> None:
+    """What can be said against a checkpoint by its config and tokenizer alone, as a `GptlossError`."""
+    config = weights.read_json(folder / "config.json")
+    architecture, v, _ = _stated(config, folder)
+    from gptloss.models import gpt2_checkpoint
+
+    if gpt2_checkpoint.is_ours(config):
+        gpt2_checkpoint.sizes(config)
+    else:
+        from gptloss.models import hf
+
+        hf.check_config(config, name)
+    _tokenizer(folder, architecture, v)
+
+
 def _context_length(architecture: str, config: dict[str, Any]) -> int:
     stated = [config[name] for name in CONTEXT if isinstance(config.get(name), int) and config[name] > 0]
     return next(iter(stated), 1024 if architecture == "gpt2" else NO_LIMIT)
@@ -129,22 +152,28 @@ def _parameters(stored: dict[str, weights.Stored], tied: bool) -> int:
 
 
 def _tokenizer(folder: Path, architecture: str, v: int) -> Tokenizer:
-    file = folder / "tokenizer.json"
-    if not file.exists() and architecture == "gpt2" and v == gpt2_tokenizer().vocab_size:
+    if (folder / "tokenizer.json").exists():
+        return json_tokenizer(folder / "tokenizer.json", v)
+    if architecture in AS_GPT2 and all((folder / part).exists() for part in ("vocab.json", "merges.txt")):
+        return json_tokenizer(folder / "vocab.json", v)
+    if architecture == "gpt2" and v == gpt2_tokenizer().vocab_size:
         return gpt2_tokenizer()
-    return json_tokenizer(file, v)
+    raise GptlossError(
+        f"{folder} has no tokenizer.json, from which the tokens are read; save the model again with its fast"
+        " tokenizer, or choose another."
+    )
 
 
 def _load(info: ModelInfo, folder: Path, tokenizer: Callable[[], Tokenizer]) -> LanguageModel:
     """GPT-2 through our own model, everything else through transformers. Raises `GptlossError`."""
     weights.check_memory(info.name, 4 * info.parameters)
     config = weights.read_json(folder / "config.json")
-    if config["model_type"] == "gpt2":
-        from gptloss.models import gpt2_checkpoint
+    from gptloss.models import gpt2_checkpoint
+
+    if gpt2_checkpoint.is_ours(config):
         from gptloss.models.gpt2 import GPT2
 
-        if gpt2_checkpoint.is_ours(config):
-            return GPT2(info, gpt2_checkpoint.from_folder(folder, config), tokenizer())
+        return GPT2(info, gpt2_checkpoint.from_folder(folder, config), tokenizer())
     from gptloss.models import hf
 
     return hf.load(info, folder, tokenizer())

@@ -119,7 +119,7 @@ def load(info: ModelInfo, folder: Path, tokenizer: Tokenizer) -> Transformers:
     not know, that is not causal or that does not give the same logits in one piece and in two.
     """
     weights.headers(folder)
-    _check_config(weights.read_json(folder / "config.json"), folder)
+    check_config(weights.read_json(folder / "config.json"), f"The model in {folder}")
     weights.check_numbers(folder)
     with _quiet():
         network = _read(folder)
@@ -133,7 +133,8 @@ def load(info: ModelInfo, folder: Path, tokenizer: Tokenizer) -> Transformers:
     return model
 
 
-def _check_config(config: dict[str, Any], folder: Path) -> None:
+def check_config(config: dict[str, Any], called: str) -> None:
+    """Raise `GptlossError`, with what the model is called, unless transformers can run what a config.json states."""
     kind = str(config.get("model_type", ""))
     if config.get("quantization_config"):
         problem = "is quantised (quantization_config in config.json); fetch it in float32, float16 or bfloat16"
@@ -145,7 +146,7 @@ def _check_config(config: dict[str, Any], folder: Path) -> None:
         problem = "needs its own code (auto_map in config.json), and such code is never run; choose another model"
     else:
         problem = f"is of the architecture {kind!r}, unknown to transformers {__version__}; try a newer transformers"
-    raise GptlossError(f"The model in {folder} {problem}.")
+    raise GptlossError(f"{called} {problem}.")
 
 
 def _read(folder: Path) -> PreTrainedModel:

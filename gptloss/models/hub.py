@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
 CONFIG = "config.json"
-SMALL = {CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json"}
-SMALL |= {"merges.txt", "special_tokens_map.json", "added_tokens.json", weights.INDEX}
+TOKENIZER, PARTS = "tokenizer.json", {"vocab.json", "merges.txt"}  # the parts are what there was before
+SMALL = {CONFIG, TOKENIZER, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"}
+SMALL |= {"added_tokens.json", weights.INDEX}
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([\w.-]*\w)?/\w([\w.-]*\w)?", re.ASCII)
 SHARD = re.compile(r"(?!consolidated)[^/]+\.safetensors")
 TIMEOUT = 10.0
@@ -56,23 +57,28 @@ def folder(repo: str, name: str) -> Path:
     return snapshot
 
 
-def pull(repo: str, name: str, report: Report) -> None:
+def pull(repo: str, name: str, report: Report, check: Callable[[Path], None] = lambda _: None) -> None:
     """Fetch the checkpoint `repo` (owner/name), or what is missing of it; `name` is what errors call it.
 
+    Files that came whole stay when a pull is stopped, and the next one goes on from there. `check` is given the
+    folder with the small files before the weights are fetched, and raises an error if they are not worth it.
     Raises `GptlossError` when the hub cannot be reached or refuses, when it holds no safetensors checkpoint under
     this name, when the disk is full, and for weights with another checksum than the hub states.
     """
     place = _place(repo)
     with _hub(repo, name) as api:
         info = api.model_info(repo, files_metadata=True, timeout=TIMEOUT)
-    files = _wanted(repo, {file.rfilename: file for file in info.siblings or ()})
+    small, large = _wanted(repo, {file.rfilename: file for file in info.siblings or ()})
+    files = [*small, *large]
     snapshot, done, total = place / "snapshots" / str(info.sha), 0, sum(file.size or 0 for file in files)
     needs = sum(file.size or 0 for file in files if not os.path.exists(snapshot / file.rfilename))
     with _hub(repo, name, needs) as api, _alone(place, name):
         if shutil.disk_usage(cache()).free < needs:
             raise OSError(errno.ENOSPC, "full")
-        for file in files:
+        for n, file in enumerate(files):
             report(Progress("Checking", done, total))
+            if n == len(small):
+                check(snapshot)
             _fetch(api, repo, snapshot.name, file, name, _bar(report, done, total))
             done += file.size or 0
         report(Progress("Checking", total, total))
@@ -108,6 +114,17 @@ def remove(repo: str) -> bool:
     return True
 
 
+def kept() -> list[str]:
+    """The checkpoints (owner/name) that are whole in the hub's cache, whoever fetched them."""
+    found = []
+    for place in sorted(cache().glob("models--*--*")):
+        repo = place.name.removeprefix("models--").replace("--", "/")
+        with suppress(GptlossError):
+            folder(repo, repo)
+            found.append(repo)
+    return found
+
+
 def _place(repo: str) -> Path:
     if not NAME.fullmatch(repo) or len(repo) > 96:
         raise GptlossError(
@@ -116,8 +133,8 @@ def _place(repo: str) -> Path:
     return cache() / f"models--{repo.replace('/', '--')}"
 
 
-def _wanted(repo: str, files: dict[str, "RepoSibling"]) -> list["RepoSibling"]:
-    """The files to fetch, small ones first. Raises `GptlossError` if they make no checkpoint."""
+def _wanted(repo: str, files: dict[str, "RepoSibling"]) -> tuple[list["RepoSibling"], list["RepoSibling"]]:
+    """The files to fetch, the small ones and the weights. Raises `GptlossError` if they make no checkpoint."""
     shards = files.keys() & {weights.SINGLE}
     if weights.INDEX in files:
         shards = {name for name in files if SHARD.fullmatch(name)} - shards
@@ -128,7 +145,8 @@ def _wanted(repo: str, files: dict[str, "RepoSibling"]) -> list["RepoSibling"]:
     elif not shards:
         lack = "model.safetensors; try another model"
     else:
-        return [files[name] for name in (*sorted(files.keys() & SMALL), *sorted(shards))]
+        small = files.keys() & (SMALL if TOKENIZER in files else SMALL | PARTS)
+        return [files[name] for name in sorted(small)], [files[name] for name in sorted(shards)]
     raise GptlossError(f"{repo} on the Hugging Face hub has no {lack}.")
 
 

@@ -11,8 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-from tokenizers.models import Unigram
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE, Unigram
+from tokenizers.pre_tokenizers import ByteLevel
 
 from gptloss.errors import GptlossError
 from gptloss.tokens import GPT2_BREAKS, Token, check_id, check_unicode
@@ -26,6 +27,7 @@ PADDING = 0.05
 class JsonTokenizer:
     """A tokenizer.json as a `Tokenizer`; `vocab_size` is V, the number of the model's logits.
 
+    The file may also be a vocab.json with its merges.txt beside it, which is read as GPT-2's kind of byte-level BPE.
     Special tokens in a text are plain text, and nothing is cut, padded or added. Ids that the file does not know
     have no bytes. Raises `GptlossError` for a file that is missing or damaged, spells no bytes or does not fit V.
     """
@@ -96,9 +98,19 @@ def _read(file: Path) -> Tokenizer:
     if not file.is_file():
         raise GptlossError(f"{file.name} is missing in {file.parent}; fetch or save the model again.")
     try:
+        if file.name == "vocab.json":
+            return _from_parts(file)
         return Tokenizer.from_str(file.read_text("utf-8"))
     except Exception as error:  # tokenizers raises no narrower class
         raise GptlossError(f"{file} is no tokenizer or is damaged ({error}); fetch or save it again.") from error
+
+
+def _from_parts(vocab: Path) -> Tokenizer:
+    """GPT-2's kind of byte-level BPE from the two files that were in use before tokenizer.json."""
+    made = Tokenizer(BPE.from_file(str(vocab), str(vocab.with_name("merges.txt"))))
+    made.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    return made
 
 
 def _settle(tokenizer: Tokenizer, model: dict[str, Any]) -> None:
