@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from gptloss import GptlossError, load_model, score
-from gptloss.models import LanguageModel, find, gpt2_checkpoint
+from gptloss.models import LanguageModel, find, gpt2_checkpoint, weights
 from gptloss.models.gpt2 import GPT2
 from tests.browser import ROOT
 from tests.conftest import byte_tokenizer_json
@@ -273,15 +273,27 @@ def test_a_folder_that_is_not_there(name: str) -> None:
         load_model(name)
 
 
-def test_a_model_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_gpt2(tmp_path)
-    text = "MemTotal: 9 kB\nMemAvailable: 9 kB\n"
-    monkeypatch.setattr(Path, "read_text", lambda self, *_: text if str(self) == "/proc/meminfo" else None)
-    from gptloss.models.weights import check_memory
+@pytest.mark.parametrize("activation", ["gelu_new", "relu"])
+def test_what_a_model_needs_is_compared_with_the_memory(
+    activation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By either route, before anything large is read."""
+    save_gpt2(tmp_path, activation_function=activation)
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 9 kB\n")
+    monkeypatch.setattr(weights, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(weights, "check_numbers", pytest.fail)
+    with pytest.raises(GptlossError, match=rf"{tmp_path} needs 0\.0 GB of memory and this machine has 0\.0 GB left"):
+        load_model(str(tmp_path))
 
+
+def test_a_model_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 9 kB\n")
+    monkeypatch.setattr(weights, "MEMINFO", tmp_path / "meminfo")
     with pytest.raises(GptlossError, match=r"m needs 2\.0 GB of memory and this machine has 0\.0 GB left"):
-        check_memory("m", 2_000_000_000)
-    check_memory("m", 9000)
+        weights.check_memory("m", 2_000_000_000)
+    weights.check_memory("m", 9000)
+    monkeypatch.setattr(weights, "MEMINFO", tmp_path / "elsewhere")
+    weights.check_memory("m", 2_000_000_000)
 
 
 def test_a_forged_tensor_is_seen_by_the_comparison(tmp_path: Path) -> None:

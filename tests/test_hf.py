@@ -252,22 +252,53 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
     name = "model.layers.1.mlp.up_proj.weight"
     edit_weights(checkpoint(tmp_path), lambda tensors: {key: tensors[key] for key in tensors if key != name})
-    with pytest.raises(GptlossError, match=rf"The checkpoint {tmp_path} has no tensor for {name}; fetch"):
+    with pytest.raises(GptlossError, match=rf"{tmp_path}/model\.safetensors has no tensor {name}, which"):
         load(tmp_path)
 
 
 def test_a_tied_head_need_not_be_there_and_an_untied_one_must(tmp_path: Path) -> None:
     edit_weights(checkpoint(tmp_path), lambda tensors: {key: tensors[key] for key in tensors if "head" not in key})
-    with pytest.raises(GptlossError, match=r"has no tensor for lm_head\.weight"):
+    with pytest.raises(GptlossError, match=r"has no tensor lm_head\.weight"):
         load(tmp_path)
     load(edit_config(tmp_path, tie_word_embeddings=True))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox", "gpt2", "opt", "mixtral"])
+@pytest.mark.parametrize("size", ["1GB", "20KB"])
+def test_a_layer_too_many_is_named(kind: str, size: str, tmp_path: Path) -> None:
+    """Without it the numbers would be those of another model."""
+    checkpoint(tmp_path, size=size, **KINDS[kind])
+    edit_config(tmp_path, num_hidden_layers=1, n_layer=1)
+    with pytest.raises(GptlossError, match=rf"{tmp_path}/model\S*\.safetensors has a tensor \S+\.1\.\S+ that config"):
+        load(tmp_path)
+
+
+def test_what_is_stored_beside_the_weights(tmp_path: Path) -> None:
+    """A bias that is not asked for would change the numbers; masks, positions and other parts do not."""
+    body = "model.layers.0.self_attn"
+    harmless = (f"{body}.rotary_emb.inv_freq", "v_head.weight", "model.vision_tower.layers.0.self_attn.q_proj.weight")
+    edit_weights(checkpoint(tmp_path), lambda tensors: tensors | {name: torch.ones(4) for name in harmless})
+    load(tmp_path)
+    edit_weights(tmp_path, lambda tensors: tensors | {f"{body}.q_proj.bias": torch.ones(32)})
+    with pytest.raises(GptlossError, match=rf"has a tensor {body}\.q_proj\.bias that config\.json does not ask for"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("buffer", ["bias", "masked_bias"])
+def test_the_masks_of_older_files_are_passed_over(buffer: str, tmp_path: Path) -> None:
+    checkpoint(tmp_path, "gpt_neox")
+    mask = {f"gpt_neox.layers.{n}.attention.{buffer}": torch.full((CONTEXT, CONTEXT), -torch.inf) for n in range(2)}
+    edit_weights(tmp_path, lambda tensors: tensors | mask)
+    model = load(tmp_path)
+    ids = [token.id for token in model.tokenizer.encode(TEXTS[0])]
+    torch.testing.assert_close(score(model, ids).log_probas.double(), oracle(tmp_path, ids), atol=1e-5, rtol=0)
 
 
 def test_a_tensor_of_another_shape_is_named_with_both(tmp_path: Path) -> None:
     edit_config(checkpoint(tmp_path), intermediate_size=80)
     with pytest.raises(
         GptlossError,
-        match=rf"In the checkpoint {tmp_path} the tensor for \S+down_proj\S* has shape \[32, 64\] and \[32, 80\]",
+        match=rf"In {tmp_path}/model\.safetensors the tensor \S+down_proj\S* has shape \[32, 64\].* \[32, 80\]; the",
     ):
         load(tmp_path)
 

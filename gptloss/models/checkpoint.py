@@ -146,8 +146,8 @@ def _context_length(architecture: str, config: dict[str, Any]) -> int:
 
 
 def _parameters(stored: dict[str, weights.Stored], tied: bool) -> int:
-    """OpenAI's files also hold the causal masks, and a tied head may be stored twice."""
-    numbers = sum(tensor.numel for name, tensor in stored.items() if not name.endswith(weights.MASKS))
+    """Files may also hold the causal masks, as OpenAI's do, and a tied head may be stored twice."""
+    numbers = sum(tensor.numel for name, tensor in stored.items() if not name.endswith(weights.BUFFERS))
     return numbers - (stored[weights.HEAD].numel if tied and weights.stored_twice(stored, weights.HEAD) else 0)
 
 

@@ -1,6 +1,7 @@
 """Any causal language model that transformers knows, read from a folder on the disk and run in float32."""
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,18 +166,40 @@ def _read(folder: Path) -> PreTrainedModel:
             f"The model in {folder} cannot be loaded ({_reason(error)}); fetch or save it again."
         ) from error
     network, found = loaded
-    _check_tensors(found, folder)
+    _check_tensors(found, network, folder)
     return network
 
 
-def _check_tensors(found: dict[str, Any], folder: Path) -> None:
+def _check_tensors(found: dict[str, Any], network: nn.Module, folder: Path) -> None:
     for name, stored, wanted in sorted(found["mismatched_keys"]):
         raise GptlossError(
-            f"In the checkpoint {folder} the tensor for {name} has shape {list(stored)} and {list(wanted)} is wanted"
-            " by config.json; they do not belong together."
+            f"In {_file(folder, name)} the tensor {name} has shape {list(stored)}, and config.json asks for"
+            f" {list(wanted)}; the two files do not belong together."
         )
     for name in sorted(found["missing_keys"]):
-        raise GptlossError(f"The checkpoint {folder} has no tensor for {name}; fetch or save it again.")
+        raise GptlossError(
+            f"{_file(folder, name)} has no tensor {name}, which config.json asks for; fetch or save the model again."
+        )
+    modules = {_like(name) for name, _ in network.named_modules()}
+    for name in sorted(found["unexpected_keys"]):
+        # A part that the network has not at all, like the eyes of one that also sees, changes no number.
+        if _like(name).rpartition(".")[0] in modules - {""} and not name.endswith(weights.BUFFERS):
+            raise GptlossError(
+                f"{_file(folder, name)} has a tensor {name} that config.json does not ask for; the two files do not"
+                " belong together."
+            )
+
+
+def _like(name: str) -> str:
+    """The name of a tensor or module without the numbers in it: a layer too many is like the others."""
+    return re.sub(r"\d+", "0", name)
+
+
+def _file(folder: Path, tensor: str) -> Path:
+    """The file that a tensor is in, or the one that would say where it is."""
+    stored = weights.headers(folder).get(tensor)
+    index = folder / weights.INDEX
+    return stored.file if stored else index if index.exists() else folder / weights.SINGLE
 
 
 def _problem(model: Transformers) -> str:

@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 HEAD = "lm_head.weight"
-# What a GPT-2's file may hold besides its weights.
-MASKS = (".attn.bias", ".attn.masked_bias")
+# What a file may hold besides weights, as older versions of transformers wrote it: causal masks and positions.
+BUFFERS = (
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attention.bias",
+    ".attention.masked_bias",
+    ".causal_mask",
+    ".inv_freq",
+    ".position_ids",
+)
 PIECE = 1 << 20
 FLOATING = {"F64", "F32", "F16", "BF16"}
+MEMINFO = Path("/proc/meminfo")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -151,7 +160,7 @@ def check_numbers(folder: Path) -> None:
     for file in files(folder):
         try:
             with safe_open(file, "pt") as tensors:
-                names = tensors.keys()
+                names = [name for name in tensors.keys() if not name.endswith(BUFFERS)]  # noqa: SIM118
                 wrong = next((name for name in names if not _is_finite(tensors.get_tensor(name))), None)
         except (SafetensorError, OSError) as error:
             raise GptlossError(f"{file} cannot be read ({error}); fetch or save it again.") from error
@@ -186,7 +195,7 @@ def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, 
                 " numbers; fetch the model in float32, float16 or bfloat16."
             )
     for name in stored:
-        if name not in wanted and not name.endswith((*MASKS, HEAD)):  # a tied head may be stored twice
+        if name not in wanted and not name.endswith((*BUFFERS, HEAD)):  # a tied head may be stored twice
             raise GptlossError(
                 f"{stored[name].file} has a tensor {name} that config.json does not ask for; the two files do not"
                 " belong together."
@@ -210,7 +219,7 @@ def save(tensors: Iterable[tuple[str, "Tensor"]], file: Path) -> None:
 def check_memory(name: str, needs: int) -> None:
     """Raise `GptlossError` if `needs` bytes are more than this machine has to give (where it says so: on Linux)."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = MEMINFO.read_text().splitlines()
     except OSError:
         return
     free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), needs)
