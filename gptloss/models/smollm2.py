@@ -65,7 +65,9 @@ def here() -> bool:
     folder = store.folder(NAME)
     try:
         weights.headers(folder)
-        return (folder / TOKENIZER).read_bytes().rstrip().endswith(b"}")
+        with (folder / TOKENIZER).open("rb") as file:
+            file.seek(-9, os.SEEK_END)
+            return file.read().rstrip().endswith(b"}")
     except (GptlossError, OSError):
         return False
 

@@ -151,30 +151,37 @@ def read(folder: Path) -> dict[str, "Tensor"]:
 
 
 def check_numbers(folder: Path) -> None:
-    """Raise `GptlossError` naming the file and the tensor if a weight is no number in float32, NaN or infinite.
+    """Raise `GptlossError` naming the file and the tensor if a weight is quantised, NaN or infinite.
 
     Every number is looked at, in the mapped file: that is quicker than to run a few tokens through the model.
     """
-    from safetensors import SafetensorError, safe_open
-
     for file in files(folder):
-        try:
-            with safe_open(file, "pt") as tensors:
-                names = [name for name in tensors.keys() if not name.endswith(BUFFERS)]  # noqa: SIM118
-                wrong = next((name for name in names if not _is_finite(tensors.get_tensor(name))), None)
-        except (SafetensorError, OSError) as error:
-            raise GptlossError(f"{file} cannot be read ({error}); fetch or save it again.") from error
+        stored = {name: tensor for name, tensor in _header(file).items() if not name.endswith(BUFFERS)}
+        for name, tensor in stored.items():
+            if tensor.dtype not in FLOATING and name.endswith((".weight", ".bias")):
+                raise GptlossError(
+                    f"In {file} the tensor {name} is stored as {tensor.dtype}, not in float32, float16 or bfloat16;"
+                    " fetch the model in one of them."
+                )
+        wrong = _spoilt(file, [name for name, tensor in stored.items() if tensor.dtype in FLOATING and tensor.numel])
         if wrong is not None:
             raise GptlossError(
                 f"In {file} the tensor {wrong} holds NaN or infinity, which are no weights; fetch or save it again."
             )
 
 
-def _is_finite(tensor: "Tensor") -> bool:
-    if not tensor.is_floating_point() or not tensor.numel():
-        return True
-    least, largest = (tensor if tensor.itemsize > 1 else tensor.float()).aminmax()
-    return bool(least.float().isfinite() and largest.float().isfinite())
+def _spoilt(file: Path, names: list[str]) -> str | None:
+    """The first of these tensors that is not all finite in float32."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as data:
+            for name in names:
+                if not all(end.float().isfinite() for end in data.get_tensor(name).aminmax()):
+                    return name
+    except (SafetensorError, OSError) as error:
+        raise GptlossError(f"{file} cannot be read ({error}); fetch or save it again.") from error
+    return None
 
 
 def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, ...]]) -> None:
@@ -188,11 +195,6 @@ def check(folder: Path, stored: dict[str, Stored], wanted: dict[str, tuple[int, 
             raise GptlossError(
                 f"In {stored[name].file} the tensor {name} has shape {list(stored[name].shape)}, and config.json asks"
                 f" for {list(shape)}; the two files do not belong together."
-            )
-        if stored[name].dtype not in FLOATING:
-            raise GptlossError(
-                f"In {stored[name].file} the tensor {name} is stored as {stored[name].dtype}, not as floating-point"
-                " numbers; fetch the model in float32, float16 or bfloat16."
             )
     for name in stored:
         if name not in wanted and not name.endswith((*BUFFERS, HEAD)):  # a tied head may be stored twice
