@@ -4,12 +4,14 @@ import gc
 import threading
 import time
 import weakref
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from gptloss import GptlossError
-from gptloss.models import LanguageModel, ModelInfo
+from gptloss.models import REGISTRY, LanguageModel, ModelInfo
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
 from gptloss.scoring import Scored
 from views import cache
@@ -17,20 +19,27 @@ from views import cache
 SMALL = GPTConfig(context_length=16, emb_dim=8, n_heads=1, n_layers=1)
 
 
+def info(name: str) -> ModelInfo:
+    return ModelInfo(name, name, "", 50257, 16, cache.LARGE // 4)
+
+
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every name is a large model, slow to load; which were loaded, in order."""
+    """Every name is a large model, slow to load; which were loaded, in order. One called "bad" cannot be."""
     loaded: list[str] = []
 
     def load(name: str) -> LanguageModel:
         time.sleep(0.2)
+        if name == "bad":
+            raise GptlossError("no")
         loaded.append(name)
-        return GPT2(ModelInfo(name, name, "", 50257, 16, 0), untrained(SMALL))
+        return GPT2(info(name), untrained(SMALL))
 
-    info = SimpleNamespace(info=ModelInfo("", "", "", 50257, 16, 0, size=cache.LARGE))
     monkeypatch.setattr(cache, "load_model", load)
-    monkeypatch.setattr(cache, "find", lambda name: info)
-    monkeypatch.setattr(cache, "_large", cache.Shelf(cache.MOST_LARGE))
+    monkeypatch.setattr(cache, "find", lambda name: SimpleNamespace(info=info(name)))
+    monkeypatch.setattr(cache, "_large", cache.Shelf(cache.MOST_LARGE, room_first=True))
+    for shelf in ("_readings", "_long"):
+        monkeypatch.setattr(cache, shelf, cache.Shelf(8))
     return loaded
 
 
@@ -49,49 +58,98 @@ def test_two_visitors_at_once_cause_one_load(loads: list[str]) -> None:
 
 def test_the_third_model_releases_the_one_not_used_for_longest(loads: list[str]) -> None:
     for name in ("one", "two", "one", "three", "one", "two"):
-        read(name)
+        cache.held(name)
     assert loads == ["one", "two", "three", "two"]
 
 
-def test_the_same_rows_are_read_once(loads: list[str]) -> None:
-    assert read("one") is read("one")
+def test_the_same_rows_are_read_once_and_outlive_their_model(loads: list[str]) -> None:
+    first = read("one")
+    read("two")
+    read("three")
+    assert not cache.in_memory("one")
+    assert read("one") is first
+    assert loads == ["one", "two", "three"]
 
 
-def test_a_released_model_is_gone_from_memory(loads: list[str]) -> None:
+def test_what_was_scored_holds_no_weights_and_gets_them_back(loads: list[str]) -> None:
     batch = read("one").batch
     assert batch is not None
-    batch.logits_at(1, 1)
-    weights = weakref.ref(batch.model.network.tok_emb.weight)  # type: ignore[attr-defined]
-    del batch
-    read("two")
+    line = batch.logits_at(1, 1)
+    weights = weakref.ref(cache.held("one").model.network.tok_emb.weight)  # type: ignore[attr-defined]
+    cache.held("two")
     assert weights() is not None
-    read("three")
+    cache.held("three")
     gc.collect()
     assert weights() is None
+    torch.testing.assert_close(batch.model.head(batch.hidden[:1])[0], line)
+    assert loads == ["one", "two", "three", "one"]
 
 
-def test_a_model_released_while_it_reads_is_not_kept(loads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on, at_work = threading.Event(), threading.Event()
-    weights: list[weakref.ref[object]] = []
-    work = cache._read
+def test_two_large_models_are_in_memory_while_a_third_is_loaded(
+    loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[int] = []
+    models = weakref.WeakSet[object]()
+    load = cache.load_model
 
-    def slow(model: LanguageModel, *more: object) -> cache.Reading:
-        if model.info.name == "one":
-            weights.append(weakref.ref(model.network.tok_emb.weight))  # type: ignore[attr-defined]
-            at_work.set()
-            go_on.wait(10)
-        return work(model, *more)  # type: ignore[arg-type]
+    def counting(name: str) -> LanguageModel:
+        gc.collect()
+        alive.append(len(models))
+        model = load(name)
+        models.add(model.network.tok_emb.weight)  # type: ignore[attr-defined]
+        return model
 
-    monkeypatch.setattr(cache, "_read", slow)
-    thread = threading.Thread(target=read, args=("one",))
-    thread.start()
-    assert at_work.wait(10)
-    read("two")
-    read("three")
-    go_on.set()
-    thread.join()
-    gc.collect()
-    assert weights[0]() is None
+    monkeypatch.setattr(cache, "load_model", counting)
+    for name in ("one", "two", "three", "four", "one"):
+        read(name).batch.logits_at(1, 1)  # type: ignore[union-attr]
+    assert alive == [0, 1, 1, 1]
+    assert cache.fit(["one", "two"])
+    assert not cache.fit(["one", "two", "three"])
+
+
+def test_of_large_models_a_failed_load_costs_one(loads: list[str]) -> None:
+    """Room is made before: three at once may not fit, and to load one again only takes time."""
+    for name in ("one", "two", "bad", "two", "one", "two"):
+        try:
+            cache.held(name)
+        except GptlossError:
+            assert not cache.in_memory("bad")
+    assert loads == ["one", "two", "one"]
+
+
+@pytest.mark.parametrize("room_first", [False, True])
+def test_what_cannot_be_made_takes_no_place(room_first: bool) -> None:
+    shelf = cache.Shelf[str](2, room_first)
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        if name == "bad":
+            raise InterruptedError
+        made.append(name)
+        return name
+
+    for name in ("one", "two", "bad", "two", "one", "two", "three", "two"):
+        with suppress(InterruptedError):
+            shelf.get(name, lambda name=name: make(name))  # type: ignore[misc]
+    assert made == ["one", "two", *(["one"] if room_first else []), "three"]
+    assert [name in shelf for name in ("one", "two", "three", "bad")] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shelf"),
+    [(400_000_000, "_large"), (249_000_000, "_small"), (65_536, "_toys"), (0, "_toys")],
+)
+def test_a_model_is_large_by_its_memory(parameters: int, shelf: str) -> None:
+    """On the disk a weight may have 16 bits, or 4; in memory it has 32."""
+    stored = ModelInfo("some", "some", "", 50257, 16, parameters, size=2 * parameters)
+    assert cache._shelf(stored) is getattr(cache, shelf)
+
+
+def test_the_large_models_of_the_registry() -> None:
+    large = [name for name, entry in REGISTRY.items() if cache._shelf(entry.info) is cache._large]
+    assert large == ["gpt2-medium", "gpt2-large", "gpt2-xl"]
+    toys = [name for name, entry in REGISTRY.items() if cache._shelf(entry.info) is cache._toys]
+    assert toys == ["uniform", "bigram"]
 
 
 def test_what_fails_is_tried_again() -> None:

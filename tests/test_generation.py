@@ -157,5 +157,5 @@ def test_readers_go_with_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_toys", cache.Shelf[cache.Held](1))
     paths.path(start("gone")).grow(1)
     owners = len(paths._with_model)
-    cache.reading("uniform", ("ab",), None)  # takes the bigram's place
+    cache.held("uniform")  # takes the bigram's place
     assert len(paths._with_model) == owners - 1
