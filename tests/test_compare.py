@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,18 @@ from hypothesis import strategies as st
 from gptloss import load_model, score
 from gptloss.charts.compare import Run, difference_chart, token_chart
 from gptloss.charts.theme import RUNS
-from gptloss.compare import Piece, Span, piece_at, pieces, same_vocabulary, spans_of_text, spans_of_tokens, widest
+from gptloss.compare import (
+    Piece,
+    Shared,
+    Span,
+    piece_at,
+    pieces,
+    same_vocabulary,
+    shared,
+    spans_of_text,
+    spans_of_tokens,
+    widest,
+)
 from gptloss.measures import bits_per_byte, kl_divergence
 from gptloss.models import LanguageModel
 from gptloss.tokens import ByteTokenizer, gpt2_tokenizer
@@ -61,9 +73,65 @@ def test_exchanged_words_are_one_span() -> None:
     one = tuple(Piece(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "tea", "leaf", "z"], 1))
     other = tuple(Piece(j, j, j + 1, word, 4.0) for j, word in enumerate(["a", "car", "z"], 1))
     exchanged = spans_of_tokens(one, other)[1]
-    assert exchanged == Span(2, 4, "tealeaf→car", (2.0, 4.0))
+    assert exchanged == Span(2, 4, "tealeaf→car", (2.0, 4.0), j=2)
     assert widest([exchanged, Span(0, 1, "a", (9.0, 1.0))]).label == "a"  # type: ignore[union-attr]
     assert widest([]) is None
+
+
+WORDS = st.lists(st.sampled_from(["a", "tea", "big "]), max_size=12)
+
+
+def spoken(words: list[str], loss: float) -> tuple[Piece, ...]:
+    ends = list(itertools.accumulate(map(len, words), initial=0))
+    pairs = enumerate(zip(words, itertools.pairwise(ends), strict=True), 1)
+    return tuple(Piece(j, *place, word, loss * j) for j, (word, place) in pairs)
+
+
+@given(WORDS, WORDS)
+def test_the_differences_add_up(a: list[str], b: list[str]) -> None:
+    """Whatever was put in, left out or exchanged."""
+    one, other = spoken(a, 1.0), spoken(b, 1.7)
+    spans = spans_of_tokens(one, other)
+    paid = [sum(piece.loss for piece in row) for row in (one, other)]
+    assert sum(span.difference for span in spans) == pytest.approx(paid[0] - paid[1])
+    assert all(before.stop == after.start for before, after in itertools.pairwise(spans))
+    assert all(span.start < span.stop for span in spans)
+    assert all(1 <= span.j <= max(1, len(one)) for span in spans)
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_tokens_that_one_text_has_cost_the_other_nothing(way: int) -> None:
+    texts = [spoken(["the ", "cat"], 1.0), spoken(["the ", "big ", "cat"], 3.0)][::way]
+    spans = spans_of_tokens(*texts)
+    label, losses = ("→big ", (0.0, 6.0)) if way == 1 else ("big →", (6.0, 0.0))
+    assert [(span.start, span.stop, span.label) for span in spans] == [(0, 4, "the "), (4, 8, label), (8, 11, "cat")]
+    assert spans[1].losses == losses
+    assert spans[1].j == 2
+
+
+def test_the_bars_of_two_texts_add_up() -> None:
+    batch = score(load_model("bigram"), ["the cat", "the big cat"])
+    one, other = pieces(batch, 1), pieces(batch, 2)
+    (bars,) = difference_chart(spans_of_tokens(one, other), ("A", "B"), "nats", "dearer in A").data
+    wanted = sum(p.loss for p in one) - sum(p.loss for p in other)
+    assert sum(bars.y) == pytest.approx(wanted)
+    assert wanted == pytest.approx(-14.98, abs=0.01)
+
+
+def test_what_all_runs_scored(tiny: LanguageModel) -> None:
+    """GPT-2's tokens and bytes; the second line is too long for the first model, the third has one token there."""
+    lines = ["every effort moves", "many words " * 9, "I really like tea"]
+    some = score(tiny, [lines[0], lines[2]])
+    first = replace(some, rows=tuple(replace(row, number=n) for row, n in zip(some.rows, (1, 3), strict=True)))
+    second = score(load_model("bigram"), lines)
+    found = shared([first, second])
+    assert found.lines == (1, 3)
+    assert found.size == len(" effort moves") + len(" really like tea")
+    assert found.nats[0] == pytest.approx(some.loss * len(some))
+    inside = [piece.loss for i, skip in ((1, 4), (3, 0)) for piece in pieces(second, i)[skip:]]
+    assert found.nats[1] == pytest.approx(sum(inside))
+    apart = replace(first, rows=tuple(replace(row, number=row.number + 8) for row in first.rows))
+    assert shared([apart, second]) == Shared((), 0, (0.0, 0.0))
 
 
 def test_a_start_token_has_no_bytes_and_a_typed_first_token_has(gpt2: LanguageModel) -> None:
