@@ -7,8 +7,8 @@ from views.comparison import chooser
 
 settings = shell.begin("Compare", "The same text under several models, or two texts under one.")
 chooser(settings)
-with st.spinner("Loading the models and scoring the text …"):
-    from views.compare import numbers, tokens  # loads torch: not before the page has its title
+with st.spinner("Starting …"):  # loads torch: not before the page has its title
+    from views.compare import tokens
+    from views.compare_numbers import numbers
 
-    numbers(settings)
-tokens()
+tokens(numbers(settings))

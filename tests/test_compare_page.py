@@ -1,17 +1,20 @@
 """The page "Compare", run without a browser."""
 
+import gc
 import json
+import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gptloss.models import smollm2
+from gptloss.models import LanguageModel, load_model, smollm2
 from tests.browser import ROOT
 from tests.test_app import numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
-from views import hosting
+from views import cache, hosting
 from views.comparison import texts as compared_texts
 from views.settings import PARAGRAPH, Settings, joined
 
@@ -175,3 +178,81 @@ def test_a_row_is_joined_to_its_text(given: str, target: str, whole: str) -> Non
 def test_the_paragraph_always_has_a_place() -> None:
     rows = tuple(f"row {n}" for n in range(8))
     assert compared_texts(Settings(inputs=rows, targets=None)) == (*rows[:7], PARAGRAPH)
+
+
+class Loads:
+    """Large models, as many as folders; which were loaded, in order, and how many weights were alive at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path, count: int) -> None:
+        self.names, self.loaded, self.most = [str(place / f"m{n}") for n in range(count)], list[str](), 0
+        self._alive, self._load = weakref.WeakSet[object](), load_model
+        for n, name in enumerate(self.names):
+            save_gpt2(Path(name), n_positions=64 + n)
+        monkeypatch.setattr(hosting, "any_model", lambda: True)
+        monkeypatch.setattr(cache, "LARGE", 1)
+        monkeypatch.setattr(cache, "load_model", self)
+
+    def __call__(self, name: str) -> LanguageModel:
+        model = self._load(name)
+        self.loaded.append(Path(name).name)
+        self._alive.add(model.network)  # type: ignore[attr-defined]
+        gc.collect()
+        self.most = max(self.most, len(self._alive))
+        return model
+
+    def since(self, count: int) -> list[str]:
+        return self.loaded[count:]
+
+
+LONG = "Water covers most of the earth."
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_models_too_large_together_are_read_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
+) -> None:
+    loads = Loads(monkeypatch, tmp_path, count)
+    app = compare(model=loads.names[0], with_=loads.names[1:], text=[LONG, LONG + "."])
+    assert len(app.metric) == 3 * count
+    assert len(app.latex) == count - 1
+    assert (loads.loaded, loads.most) == ([f"m{n}" for n in range(count)], 2)
+    app.segmented_control(key="row").set_value(1).run()  # another page of the ladder: of those not in memory
+    assert len(app.latex) == count - 1
+    assert len(loads.since(count)) == count - 2
+    app.session_state["settings"] = replace(app.session_state["settings"], spot=(1, 7))
+    app.run()  # beside it
+    assert "p<sub>17</sub>" in titles(app)[count]
+    assert len(loads.since(count)) == count - 2
+    assert loads.most == 2
+
+
+def test_bits_per_byte_are_over_what_all_scored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line that one model leaves out counts for none of them, and neither does a first token that one predicts."""
+    save_gpt2(tmp_path, n_positions=16)
+    monkeypatch.setattr(hosting, "any_model", lambda: True)
+    names = {"model": str(tmp_path), "with_": "bigram"}
+    even = compare(**names, text="I like tea")
+    assert "It is taken over" not in captions(even)
+    app = compare(**names, text=["I like tea", "long " * 9])
+    assert numbers(app)[1::3] == numbers(even)[1::3]
+    assert numbers(app)[3] != numbers(even)[3]
+    assert "It is taken over the 9 bytes in line 1 that all of them scored." in captions(app)
+    app = compare(model="uniform", with_="gpt2-untrained", text="tea time")
+    assert "It is taken over the 6 bytes that all of them scored." in captions(app)
+    app = compare(model=str(tmp_path), with_="gpt2-untrained", text=["the", "long " * 9])
+    assert "No line was scored by all of them" in captions(app)
+    assert numbers(app)[1::3] == ["–", "–"]
+    alone = compare(**names, text="long " * 9)
+    assert numbers(alone)[:3] == ["–", "–", "–"]
+    assert float(numbers(alone)[4]) > 0
+
+
+def captions(app: AppTest) -> str:
+    return " ".join(caption.value for caption in app.caption)
+
+
+def test_an_inserted_word_is_drawn() -> None:
+    app = compare(model="bigram", compare="texts", pair=["the cat", "the big cat"])
+    (difference,) = [chart for chart in charts(app) if "minus" in chart["layout"]["title"]["text"]]
+    assert sum(difference["data"][0]["y"]) == pytest.approx(-14.98, abs=0.01)
+    assert "→·big" in [custom[0] for custom in difference["data"][0]["customdata"]]
