@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from gptloss.models import Progress
 from tests.test_app import button, numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
 from tests.test_compare_page import TOYS, compare
-from views import hosting, models, shell
+from views import comparison, fetching, hosting, models, shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -48,7 +49,9 @@ def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_model_that_is_not_here_is_offered_and_stood_in_for() -> None:
     app = page(model="gpt2")
     assert numbers(app)[0] == "10.7940"
-    assert "GPT-2 124M is not on this machine. It takes 548 MB on the disk." in texts(app)
+    assert "GPT-2 124M is not on this machine. It takes 548 MB on the disk, has V = 50,257 tokens" in texts(app)
+    assert "a context of 1,024." in texts(app)
+    assert "gptloss models pull" not in texts(app)  # that is for the operator to do
     assert "Shown meanwhile: GPT-2 124M, untrained." in texts(app)
     assert app.selectbox(key="model").value == "gpt2-untrained"
     assert button(app, "Fetch it")
@@ -57,6 +60,41 @@ def test_a_model_that_is_not_here_is_offered_and_stood_in_for() -> None:
     app.selectbox(key="model").set_value("gpt2-xl").run()
     assert "GPT-2 1558M is not on this machine" in texts(app)
     assert numbers(app)[0] == "10.7940"
+
+
+@pytest.mark.usefixtures("empty_home")
+def test_the_offer_says_what_to_do_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(hosting, "any_model", lambda: True)
+    says = f"gptloss models where names there to {tmp_path} on this one."
+    for name in ("gpt2", "hf:owner/name"):
+        said = texts(page(model=name))
+        assert f"Without a network: run gptloss models pull {name} on another machine" in said
+        assert says in said
+    assert "V = " not in said  # nothing is known of it
+
+
+class Fetching:
+    """A fetch under way, which somebody else began."""
+
+    running, error, stopped, progress = True, "", False, Progress("Fetching", 1, 2)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.mark.usefixtures("empty_home")
+@pytest.mark.parametrize("own", [True, False])
+def test_who_may_stop_a_fetch(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    """On one's own machine whoever sees it, for example after a reload; of a hosted app only who began it."""
+    fetch = Fetching()
+    monkeypatch.setattr(hosting, "any_model", lambda: own)
+    monkeypatch.setattr(fetching, "state", lambda name: fetch)
+    app = page(model="gpt2")
+    assert "GPT-2 124M: Fetching" in texts(app)
+    assert ("Cancel" in [button.label for button in app.button]) is own
+    if own:
+        button(app, "Cancel").click().run()
+        assert fetch.stopped
 
 
 def test_what_is_not_here_is_offered_on_compare_too(empty_home: None) -> None:
@@ -89,6 +127,11 @@ def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.M
     app.multiselect(key="others").set_value([str(tmp_path), "bigram"]).run()
     assert app.session_state["settings"].others == ("bigram",)
     assert not app.exception
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "_leave_out_others", lambda: None)  # not only the next run sees to it
+        patch.setattr(comparison, "is_here", lambda name: name == "bigram")
+        app.multiselect(key="others").set_value([str(tmp_path), "bigram"]).run()
+        assert app.session_state["settings"].others == ("bigram",)
     app = compare(model="uniform", with_=str(tmp_path))
     assert "There is no model called" in texts(app)
     assert not app.exception

@@ -80,8 +80,9 @@ def _models(settings: Settings) -> None:
 
 
 def _read_others() -> None:
-    """Whatever the browser sends: `models.settle` leaves out what this visitor may not name."""
-    shell.change(others=tuple(st.session_state.others[: MOST_MODELS - 1]), spot=None)
+    """Whatever the browser sends, only what this visitor may name."""
+    names = filter(hosting.allowed, map(str, st.session_state.others))
+    shell.change(others=tuple(names)[: MOST_MODELS - 1], spot=None)
 
 
 def _text(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The model picker in the sidebar, and the offer to fetch a model that is not here."""
+"""The model picker in the sidebar, and what is chosen there put right."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,13 +6,11 @@ from typing import Any
 import streamlit as st
 
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, hub, is_here
-from gptloss.models.store import home, size_text
-from views import fetching, hosting, shell
+from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, is_here
+from gptloss.models.store import size_text
+from views import hosting, shell
+from views.offer import offer, title
 from views.settings import Settings, joined
-
-# How often the bar moves.
-TICK = 0.4
 
 
 def picker() -> None:
@@ -99,7 +97,7 @@ def _meant(typed: str) -> str:
     """The model of the list that a visitor means by its name, its title, or the beginning of one of them."""
     starts = []
     for name in hosting.models():
-        called = {name.casefold(), _title(name).casefold()}
+        called = {name.casefold(), title(name).casefold()}
         if typed.casefold() in called:
             return name
         if any(text.startswith(typed.casefold()) for text in called):
@@ -187,76 +185,9 @@ def _leave_out_others() -> None:
 def offers(names: Iterable[str]) -> None:
     """A card for each model that was asked for and is not here."""
     for name in names:
-        fetch = fetching.state(name)
-        with st.container(border=True, key=f"offer-{name}", gap="xsmall"):
-            if fetch is not None and fetch.running:
-                _progress(name, fetch)
-            else:
-                _question(name, fetch)
+        offer(name)
 
 
 def wanted() -> list[str]:
     """The model that was chosen and is not here yet, if there is one."""
     return [st.session_state.wanted] if st.session_state.wanted else []
-
-
-@st.fragment(run_every=TICK)
-def _progress(name: str, fetch: fetching.Fetch) -> None:
-    if not fetch.running:
-        st.rerun()
-    progress = fetch.progress
-    share = progress.done / progress.total if progress.total else 0.0
-    known = progress.total >= 1_000_000  # less are not bytes but steps
-    amount = f" · {size_text(progress.done)} of {size_text(progress.total)}" if known else ""
-    st.text(f"{_title(name)}: {progress.doing}{amount}")
-    st.progress(min(share, 1.0))
-    if st.session_state.get("fetches") == name:
-        st.button("Cancel", icon=":material/close:", key=f"cancel-{name}", on_click=fetch.stop)
-
-
-def _question(name: str, fetch: fetching.Fetch | None) -> None:
-    shown = shell.settings().model
-    size = f" It takes {size_text(REGISTRY[name].info.size)} on the disk." if name in REGISTRY else ""
-    st.text(f"{_title(name)} is not on this machine.{size} Shown meanwhile: {_title(shown)}.")
-    error = fetch.error if fetch else ""
-    if error:
-        st.text(error)
-        if hosting.any_model():
-            place = hub.cache() if _source(name).startswith("hf:") else home()
-            st.text(
-                f"Without a network: run gptloss models pull {name} on another machine, and copy the folder that"
-                f" gptloss models where names there to {place} on this one."
-            )
-    elif fetch and fetch.stopped:
-        st.text("The fetch was stopped; nothing was kept.")
-    with st.container(horizontal=True):
-        label = "Try again" if error else "Fetch it"
-        st.button(
-            label, icon=":material/download:", type="primary", key=f"fetch-{name}", on_click=_fetch, args=(name,)
-        )
-        st.button("Not now", key=f"later-{name}", on_click=_not_now, args=(name,))
-
-
-def _source(name: str) -> str:
-    """Where a model comes from, known before it is here."""
-    return REGISTRY[name].info.source if name in REGISTRY else name
-
-
-def _fetch(name: str) -> None:
-    if hosting.allowed(name):
-        st.session_state.fetches = name
-        fetching.start(name)
-
-
-def _not_now(name: str) -> None:
-    if name in wanted():
-        st.session_state.wanted = ""
-    else:
-        shell.change(others=tuple(other for other in shell.settings().others if other != name))
-
-
-def _title(name: str) -> str:
-    try:
-        return find(name).info.title
-    except GptlossError:
-        return name
