@@ -71,10 +71,10 @@ def _short(text: str) -> str:
 
 
 def _token_bars(runs: Sequence[Compared], questions: Sequence[Question], settings: Settings) -> None:
-    line = f" in line {runs[0].i}" if len(runs[0].batch.rows) > 1 else ""
+    line = f", line {runs[0].i}" if len(runs[0].batch.rows) > 1 else ""
     drawn = [
         Run(
-            f"{run.title}: {in_units(fmean(p.loss for p in run.row), settings.units):.4f} per token{line}",
+            f"{run.title}: {in_units(fmean(p.loss for p in run.row), settings.units):.4f} per token",
             run.row,
             run.j,
             RUNS[run.n],
@@ -82,7 +82,7 @@ def _token_bars(runs: Sequence[Compared], questions: Sequence[Question], setting
         for run in runs
     ]
     st.plotly_chart(
-        token_chart(drawn, settings.units),
+        token_chart(drawn, settings.units, f"Loss of each token{line}"),
         key="tokens",
         config=CONFIG,
         on_select=partial(_choose_bar, questions),
@@ -104,7 +104,8 @@ def _differences(runs: Sequence[Compared], settings: Settings) -> None:
     for run in runs[1:]:
         shared = spans(first.row, run.row, settings)
         if shared:
-            knew = f"{run.title} knew better" if settings.comparing == "models" else f"dearer in {first.title}"
+            models = settings.comparing == "models"
+            knew = f"{run.title} knew better" if models else "dearer in Text A; only in A → only in B"
             _difference_chart(run.n, shared, (first.title, run.title), settings.units, knew, RUNS[first.n])
 
 

@@ -12,8 +12,8 @@ from gptloss.numbers import Units, proba_text
 
 # More tokens than this have no room for a label each.
 LABELLED = 110
-# Up to this many, labels lie flat.
-FLAT = 10
+# Up to this many letters, labels lie flat: on a phone they stand beside each other.
+FLAT = 30
 PANEL, TITLE, TOP, LETTER = 150, 34, 64, 7.4
 # Longer labels are shortened in the middle.
 LETTERS = 22
@@ -29,11 +29,11 @@ class Run:
     colour: str = RUNS[0]
 
 
-def token_chart(runs: Sequence[Run], units: Units) -> go.Figure:
+def token_chart(runs: Sequence[Run], units: Units, title: str = "Loss of each token") -> go.Figure:
     """A panel for each run: a bar as wide as the token is long, as high as its loss; one scale for all."""
     room = TITLE + max(_label_room([piece.label for piece in run.row]) for run in runs)
     height = len(runs) * (PANEL + room)
-    chart = figure("Loss of each token", f"{units}; each bar as wide as its token", height=TOP + height, left=56)
+    chart = figure(title, f"{units}; each bar as wide as its token", height=TOP + height, left=56)
     chart.update_layout(margin={"t": TOP + TITLE, "b": room - TITLE, "r": 12})
     highest = max((in_units(piece.loss, units) for run in runs for piece in run.row), default=1.0)
     last = max((piece.stop for run in runs for piece in run.row), default=1)
@@ -56,7 +56,11 @@ def _label_room(labels: Sequence[str]) -> int:
     """Pixels below a panel for its labels: one line, or as long as the longest if they stand upright."""
     if len(labels) > LABELLED:
         return 20
-    return 34 if len(labels) <= FLAT else 22 + round(LETTER * max(len(label[:LETTERS]) for label in labels))
+    return 34 if _flat(labels) else 22 + round(LETTER * max(len(label[:LETTERS]) for label in labels))
+
+
+def _flat(labels: Sequence[str]) -> bool:
+    return sum(map(len, labels)) <= FLAT
 
 
 def _add_tokens(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
@@ -122,7 +126,7 @@ def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
         tickvals=[place for place, _ in shown],
         ticktext=[plain(label, LETTERS) for _, label in shown],
         tickfont={"family": MONO, "size": TEXT_SIZE - 2 if len(shown) > 24 else TEXT_SIZE},
-        tickangle=0 if len(shown) <= FLAT else -90,
+        tickangle=0 if _flat([label for _, label in shown]) else -90,
         ticks="",
     )
 
