@@ -134,6 +134,37 @@ def test_a_fetch_is_stopped_and_an_error_is_one_sentence(page: Page, hub: Hub, l
         assert app.complaints == []
 
 
+# Of the labels under the bars that are seen: how many, and those that lie on the one before or are cut.
+LABELS = """() => [...document.querySelectorAll('.js-plotly-plot')].slice(0, 3).map(plot => {
+    const bottom = plot.getBoundingClientRect().bottom
+    const groups = [...plot.querySelectorAll('[class^=xaxislayer]')]
+    return groups.map(group => {
+        const texts = [...group.querySelectorAll('text')].map(it => [it.textContent, it.getBoundingClientRect()])
+        const seen = texts.filter(([, box]) => box.width)
+        const wrong = seen.filter(([, box], k) => box.bottom > bottom || (k && box.left < seen[k - 1][1].right - 3))
+        return [seen.length, wrong.map(([text]) => text)]
+    }).filter(([count]) => count)
+}).flat()"""
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "text=Water covers most of the earth. When the sun warms the sea, it rises.",
+        "model=gpt2-untrained&compare=texts&pair=She poured hot water over the tea leaves."
+        "&pair=She poured hot and extraordinarily muddy water over them.",
+    ],
+)
+def test_labels_under_bars_can_be_read_on_a_phone(page: Page, app: Server, link: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, f"{app.url}/compare?{link if 'model=' in link else f'{TOYS}&{link}'}")
+    page.wait_for_timeout(1000)
+    found = page.evaluate(LABELS)
+    assert len(found) == 3
+    assert [wrong for _, wrong in found] == [[], [], []]
+    assert all(count > 5 for count, _ in found)
+
+
 def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/compare?{TOYS}&with=gpt2-xl")
     assert flaws(page) == []

@@ -3,18 +3,22 @@
 import gc
 import json
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from gptloss.models import LanguageModel, load_model, smollm2
 from tests.browser import ROOT
 from tests.test_app import numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
-from views import cache, hosting
+from views import cache, compare_numbers, hosting
 from views.comparison import texts as compared_texts
 from views.settings import PARAGRAPH, Settings, joined
 
@@ -55,7 +59,7 @@ def test_two_toys_side_by_side() -> None:
     app = compare(**TOYS)
     assert numbers(app)[0] == "5.5452"
     assert numbers(app)[1] == "8.0000"
-    assert titles(app)[:2] == ["<b>Loss of each token</b>", "<b>Uniform over bytes minus Byte bigram</b>"]
+    assert titles(app)[:2] == ["<b>Loss of each token, line 3</b>", "<b>Uniform over bytes minus Byte bigram</b>"]
     assert r"\mathrm{KL}(p \| q)" in app.latex[0].value
     bars = charts(app)[0]["data"]
     assert len(bars) == 2
@@ -245,6 +249,33 @@ def test_bits_per_byte_are_over_what_all_scored(monkeypatch: pytest.MonkeyPatch,
     alone = compare(**names, text="long " * 9)
     assert numbers(alone)[:3] == ["–", "–", "–"]
     assert float(numbers(alone)[4]) > 0
+
+
+@pytest.mark.parametrize("comparing", ["models", "texts"])
+def test_the_wait_says_who_reads(monkeypatch: pytest.MonkeyPatch, comparing: str) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def spinner(text: str) -> Iterator[None]:
+        said.append(text)
+        yield
+
+    monkeypatch.setattr(st, "spinner", spinner)
+    monkeypatch.setattr(compare_numbers, "QUICK", 20)
+    drawn: list[str] = []
+    monkeypatch.setattr(DeltaGenerator, "progress", lambda self, share, text: drawn.append(text))
+    compare(
+        **TOYS, compare=comparing, text="a text that nobody has read so far", pair=["one", f"other {'long ' * 9}"]
+    )
+    if comparing == "models":
+        assert said[-2:] == [f"Model {n}: {name} reads the text …" for n, name in WHO]
+        assert drawn == ["33 of 33 tokens scored"] * 2
+    else:
+        assert said[-2:] == [f"Uniform over bytes reads Text {letter} …" for letter in "AB"]
+        assert drawn == ["50 of 50 tokens scored"]  # of a short text no bar is shown
+
+
+WHO = (("1 of 2", "Uniform over bytes"), ("2 of 2", "Byte bigram"))
 
 
 def captions(app: AppTest) -> str:

@@ -203,7 +203,7 @@ def _summary(runs: Sequence[Compared]) -> pd.DataFrame:
             "bytes": [run.batch.target_bytes for run in runs],
             "loss (nats per token)": [run.batch.loss for run in runs],
             "perplexity": [run.batch.perplexity for run in runs],
-            "bits per byte": [run.batch.bits_per_byte for run in runs],
+            "bits per byte (of these bytes)": [run.batch.bits_per_byte for run in runs],
         }
     )
 

@@ -14,7 +14,11 @@ from gptloss.numbers import Units, proba_text
 LABELLED = 110
 # Up to this many letters, labels lie flat: on a phone they stand beside each other.
 FLAT = 30
-PANEL, TITLE, TOP, LETTER = 150, 34, 64, 7.4
+# More than this are small.
+LARGE = 24
+PANEL, TITLE, TOP = 150, 34, 64
+# How wide a letter is for its size.
+LETTER = 0.62
 # Longer labels are shortened in the middle.
 LETTERS = 22
 
@@ -56,7 +60,12 @@ def _label_room(labels: Sequence[str]) -> int:
     """Pixels below a panel for its labels: one line, or as long as the longest if they stand upright."""
     if len(labels) > LABELLED:
         return 20
-    return 34 if _flat(labels) else 22 + round(LETTER * max(len(label[:LETTERS]) for label in labels))
+    longest = max(map(len, labels), default=0)
+    return 34 if _flat(labels) else 22 + round(LETTER * _size(labels) * min(longest, LETTERS))
+
+
+def _size(labels: Sequence[str]) -> int:
+    return TEXT_SIZE - 2 if len(labels) > LARGE else TEXT_SIZE
 
 
 def _flat(labels: Sequence[str]) -> bool:
@@ -121,12 +130,13 @@ def _labels(pieces: Sequence[Piece]) -> dict[str, object]:
 def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
     """An axis with a label under each bar, none if there are too many."""
     shown = places if len(places) <= LABELLED else []
+    labels = [label for _, label in shown]
     return quiet_axis(
         "",
         tickvals=[place for place, _ in shown],
-        ticktext=[plain(label, LETTERS) for _, label in shown],
-        tickfont={"family": MONO, "size": TEXT_SIZE - 2 if len(shown) > 24 else TEXT_SIZE},
-        tickangle=0 if _flat([label for _, label in shown]) else -90,
+        ticktext=[plain(label, LETTERS) for label in labels],
+        tickfont={"family": MONO, "size": _size(labels)},
+        tickangle=0 if _flat(labels) else -90,
         ticks="",
     )
 
