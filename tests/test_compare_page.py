@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
+from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel, load_model, smollm2
 from tests.browser import ROOT
 from tests.test_app import numbers, page, query, texts
@@ -227,6 +228,24 @@ def test_models_too_large_together_are_read_one_after_the_other(
     app.run()  # beside it
     assert "p<sub>17</sub>" in titles(app)[count]
     assert len(loads.since(count)) == count - 2
+    assert loads.most == 2
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each try takes a place in memory from another model."""
+    loads, tried = Loads(monkeypatch, tmp_path, 3), list[str]()
+
+    def load(name: str) -> LanguageModel:
+        tried.append(Path(name).name)
+        if name == loads.names[1]:
+            raise GptlossError("It is damaged.")
+        return loads(name)
+
+    monkeypatch.setattr(cache, "load_model", load)
+    app = compare(model=loads.names[0], with_=loads.names[1:], text=LONG)
+    assert "It is damaged." in texts(app)
+    assert len(app.latex) == 1
+    assert tried.count("m1") == 1
     assert loads.most == 2
 
 

@@ -91,7 +91,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A loaded model."""
+    """A loaded model. What is made with it and holds it is kept under this, so that it goes when the model goes."""
 
     model: LanguageModel
 
