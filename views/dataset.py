@@ -39,8 +39,14 @@ def second_model(settings: Settings) -> None:
         ["", *names],
         format_func=lambda name: option(name) if name else "none",
         key="second",
-        on_change=lambda: shell.change(second=st.session_state.second or ""),
+        on_change=_choose_second,
     )
+
+
+def _choose_second() -> None:
+    name = st.session_state.second or ""
+    if not name or hosting.allowed(name):
+        shell.change(second=name)
 
 
 def _here(name: str) -> bool:

@@ -41,7 +41,7 @@ class Fetch:
         return self.reader.is_alive()
 
     def stop(self) -> None:
-        """Ask it to stop; it clears up after itself, and what it had fetched so far is thrown away."""
+        """Ask it to stop; it clears up after itself. Files of the hub that came whole are kept for the next fetch."""
         self.stopped = True
         self.process.terminate()
 

@@ -50,7 +50,7 @@ def _question(name: str, fetch: fetching.Fetch | None) -> None:
     if error:
         st.text(error)
     elif fetch and fetch.stopped:
-        st.text("The fetch was stopped; nothing was kept.")
+        st.text("The fetch was stopped. The next one goes on with the files that had come whole.")
     if hosting.any_model():
         place = hub.cache() if _source(name).startswith("hf:") else home()
         st.text(
