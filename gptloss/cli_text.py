@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[st
         "window": info.context_length if stride else None,
         "stride": stride,
         "bos": bos,
-        "tokens": [*map(_unread_as_json, _only_read(batch)), *(_token_as_json(batch, k) for k in range(len(batch)))],
+        "tokens": [*map(_unread_as_json, _only_read(batch)), *_tokens_as_json(batch)],
         "totals": {
             "loss": result.loss,
             "perplexity": result.perplexity,
@@ -113,20 +114,21 @@ def _unread_as_json(token: Token) -> dict[str, Any]:
     return {**_named(token), "log_proba": None, "rank": None, "entropy": None, "top": None}
 
 
-def _token_as_json(batch: "ScoredBatch", k: int) -> dict[str, Any]:
-    return {
-        **_named(batch.targets[k]),
-        "log_proba": batch.log_probas[k].item(),
-        "rank": int(batch.ranks[k]),
-        "entropy": batch.entropies[k].item(),
-        "top": [
-            {"id": id, "text": batch.model.tokenizer.token(id).text, "log_proba": log_proba}
-            for id, log_proba in zip(
-                batch.top_ids[k, :TOP].tolist(), batch.top_log_probas[k, :TOP].tolist(), strict=True
-            )
-            if log_proba > float("-inf")  # a model may rule tokens out
-        ],
-    }
+def _tokens_as_json(batch: "ScoredBatch") -> Iterator[dict[str, Any]]:
+    numbers = (batch.log_probas, batch.ranks, batch.entropies, batch.top_ids[:, :TOP], batch.top_log_probas[:, :TOP])
+    lines = zip(batch.targets, *(column.tolist() for column in numbers), strict=True)
+    for token, log_proba, rank, entropy, *top in lines:
+        yield {
+            **_named(token),
+            "log_proba": log_proba,
+            "rank": rank,
+            "entropy": entropy,
+            "top": [
+                {"id": id, "text": batch.model.tokenizer.token(id).text, "log_proba": log}
+                for id, log in zip(*top, strict=True)
+                if log > float("-inf")  # a model may rule tokens out
+            ],
+        }
 
 
 def text_as_text(batch: "ScoredBatch", stride: int | None) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import gptloss.cli_text
-from gptloss import score
+from gptloss import ScoredBatch, score
 from gptloss.cli import main
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.toy import SAMPLE, Uniform
@@ -107,6 +107,21 @@ def test_a_text_that_just_fits_is_read_at_once(
     (tmp_path / "a.txt").write_text("a" + " a" * (tokens - 1), "utf-8")
     result = answer(capsys, tmp_path / "a.txt", "--model", "tiny")
     assert (len(result["tokens"]), result["stride"]) == (tokens, stride)
+
+
+def test_the_numbers_of_all_tokens_are_taken_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each time costs as much as the text is long."""
+    taken: list[int] = []
+    of_all = ScoredBatch.top_log_probas.fget
+    assert of_all is not None
+    monkeypatch.setattr(
+        ScoredBatch, "top_log_probas", property(lambda batch: (taken.append(len(batch)), of_all(batch))[1])
+    )
+    (tmp_path / "a.txt").write_text("x" * 300, "utf-8")
+    answer(capsys, tmp_path / "a.txt", "--model", "uniform")
+    assert taken == [299]
 
 
 def test_half_characters_are_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
