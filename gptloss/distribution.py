@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gptloss.ladder import latex_number
@@ -92,19 +93,31 @@ class Distribution:
 
     def holders(self, shares: Sequence[float] = SHARES) -> tuple[int, ...]:
         """How many of the likeliest tokens it takes to hold each share (0 to 1) of the probability."""
-        counts = 1 + np.searchsorted(self._held, np.asarray(shares) * (1 - ROUNDING))
-        return tuple(counts.clip(max=len(self)).tolist())
+        return tuple(fewest(self._held, share) for share in shares)
 
     def cuts(self, top_k: int = 0, top_p: float = 1.0) -> tuple[int, int]:
         """How many tokens top-k leaves, and how many top-p leaves of those; V where it is off (0 and 1).
 
-        Top-p keeps the fewest of the likeliest tokens whose share of what top-k left is at least `top_p`
-        (Holtzman et al. 2020).
+        Top-k leaves all that equal the k-th too. Top-p leaves the fewest of the likeliest tokens whose share of what
+        top-k left is at least `top_p` (Holtzman et al. 2020).
         """
-        left = min(top_k, len(self)) or len(self)
-        if top_p >= 1:
-            return left, len(self)
-        return left, self.holders([top_p * self._held[left - 1]])[0]
+        left = int(largest(self.logits, top_k).sum())
+        return left, len(self) if top_p >= 1 else fewest(self._held, top_p * self._held[left - 1])
+
+
+def largest(logits: Float[Tensor, " v"], k: int) -> Bool[Tensor, " v"]:
+    """Which are the k largest logits or equal the k-th; 0 is all.
+
+    Source: transformers and chapter 5.3 of the book, which cut off what is smaller than the k-th.
+    """
+    if not 0 < k < len(logits):
+        return torch.ones_like(logits, dtype=torch.bool)
+    return logits >= logits.topk(k).values[-1]
+
+
+def fewest(held: Float[np.ndarray, " v"], share: float) -> int:
+    """How many of the likeliest tokens it takes to hold a share, from what the first, the first two, ... hold."""
+    return min(1 + int(np.searchsorted(held, share * (1 - ROUNDING))), len(held))
 
 
 def log_spaced_ranks(v: int, points: int) -> Int[np.ndarray, " n"]:

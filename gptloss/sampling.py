@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gptloss import measures
+from gptloss.distribution import fewest, largest
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 from gptloss.predictions import Prediction, predictions
@@ -57,7 +58,7 @@ class Sampler:
         """Which tokens are not cut off."""
         if self.greedy:
             return torch.arange(len(logits)) == logits.argmax()
-        kept = _top_k(logits, self.top_k)
+        kept = largest(logits, self.top_k)
         return kept if self.top_p == 1 else _top_p(self._softmax(logits, kept), self.top_p)
 
     def probas(self, logits: Float[Tensor, " v"]) -> Float[Tensor, " v"]:
@@ -70,16 +71,10 @@ class Sampler:
         return (below / self.temperature).masked_fill(~kept, -inf).softmax(-1)
 
 
-def _top_k(logits: Float[Tensor, " v"], k: int) -> Bool[Tensor, " v"]:
-    if not 0 < k < len(logits):
-        return torch.ones_like(logits, dtype=torch.bool)
-    return logits >= logits.topk(k).values[-1]
-
-
 def _top_p(probas: Float[Tensor, " v"], p: float) -> Bool[Tensor, " v"]:
     best = probas.sort(descending=True, stable=True)
-    before = best.values.cumsum(-1) - best.values
-    return torch.empty_like(best.indices, dtype=torch.bool).scatter(-1, best.indices, before < p)
+    count = fewest(best.values.cumsum(-1).numpy(), p)
+    return torch.zeros_like(probas, dtype=torch.bool).scatter(-1, best.indices[:count], True)
 
 
 def draw(probas: Float[Tensor, " v"], n: int, seed: int | torch.Generator) -> Int[Tensor, " n"]:

@@ -149,6 +149,13 @@ def test_cuts_are_upright_lines_with_their_names(here: Distribution) -> None:
     assert words["top-k 50"].x == pytest.approx(math.log10(50))
 
 
+def test_what_equals_the_last_of_top_k_is_not_cut_off_and_said() -> None:
+    chart = rank_chart(Distribution(torch.zeros(256)), [], top_k=5, top_p=0.5)
+    words = [note.text for note in chart.layout.annotations]
+    assert words[1:] == ["top-k 5, and 251 as likely", "top-p 0.5 of these 256: 128 tokens"]
+    assert [line.x0 for line in chart.layout.shapes[1:]] == [256, 128, 128]
+
+
 @pytest.mark.parametrize(("top_k", "start"), [(0, 1), (20, 20), (5_000, 1)])
 def test_no_cut_crosses_the_words(here: Distribution, top_k: int, start: int) -> None:
     chart = rank_chart(here, [MOVES], top_k=top_k)

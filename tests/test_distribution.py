@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gptloss import ScoredBatch
 from gptloss.distribution import Distribution, log_spaced_ranks, softmax_latex
+from gptloss.sampling import Sampler
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -96,12 +97,27 @@ def test_top_p_cuts_what_top_k_left() -> None:
 TOP_PS = st.floats(0.05, 1 - 1e-9) | st.just(1.0)
 
 
-@given(SEEDS, st.integers(0, 40), TOP_PS, st.floats(0.1, 5))
-def test_the_cuts_are_the_samplers(seed: int, top_k: int, top_p: float, scale: float) -> None:
-    sampling = pytest.importorskip("gptloss.sampling")
+@given(SEEDS, st.integers(0, 40), TOP_PS, st.floats(0, 5), st.booleans())
+def test_the_cuts_are_the_samplers(seed: int, top_k: int, top_p: float, scale: float, equals: bool) -> None:
     line = logits(seed, scale=scale)
-    kept = int(sampling.Sampler(top_k=top_k, top_p=top_p).keeps(line).sum())
+    line = line.round() if equals else line
+    kept = int(Sampler(top_k=top_k, top_p=top_p).keeps(line).sum())
     assert min(Distribution(line).cuts(top_k, top_p)) == kept
+
+
+@pytest.mark.parametrize("v", [4, 10, 20, 256])
+def test_any_tenth_of_equal_tokens_is_cut_as_the_sampler_cuts(v: int) -> None:
+    line = torch.zeros(v)
+    for tenths in range(1, 10):
+        kept = int(Sampler(top_p=tenths / 10).keeps(line).sum())
+        assert Distribution(line).cuts(top_p=tenths / 10) == (v, kept) == (v, -(-v * tenths // 10))
+
+
+def test_top_k_leaves_all_that_equal_the_last() -> None:
+    here = Distribution(torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0]))
+    assert here.cuts(top_k=2) == (4, 5)
+    assert here.cuts(top_k=1) == (1, 5)
+    assert here.cuts(top_k=2, top_p=0.8) == (4, 3)  # of 0.474, 0.175, 0.175 and 0.175
 
 
 @pytest.mark.parametrize("v", [1, 2, 50, 256, 50257])

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -120,10 +120,22 @@ def test_top_p_is_the_smallest_set_that_reaches_it(seed: int, temperature: float
 @given(SEEDS, st.floats(0.1, 5), st.integers(1, 60), st.floats(0.01, 0.999))
 def test_the_order_is_transformers(seed: int, temperature: float, top_k: int, top_p: float) -> None:
     logits = logits_of(seed)
+    scores = warped(logits, TemperatureLogitsWarper(temperature), TopKLogitsWarper(top_k), TopPLogitsWarper(top_p))
+    torch.testing.assert_close(Sampler(temperature, top_k, top_p).probas(logits), scores.softmax(-1))
+
+
+@given(SEEDS, st.integers(1, 60))
+def test_equals_of_the_k_th_stay_as_in_transformers(seed: int, top_k: int) -> None:
+    logits = logits_of(seed).round()
+    scores = warped(logits, TopKLogitsWarper(top_k))
+    assert torch.equal(Sampler(top_k=top_k).keeps(logits), scores.isfinite())
+
+
+def warped(logits: torch.Tensor, *warpers: Callable[[None, torch.Tensor], torch.Tensor]) -> torch.Tensor:
     scores = logits.double()[None]
-    for warp in (TemperatureLogitsWarper(temperature), TopKLogitsWarper(top_k), TopPLogitsWarper(top_p)):
+    for warp in warpers:
         scores = warp(None, scores)
-    torch.testing.assert_close(Sampler(temperature, top_k, top_p).probas(logits), scores[0].softmax(-1))
+    return scores[0]
 
 
 def test_top_k_comes_before_top_p() -> None:
@@ -139,6 +151,8 @@ def test_equals() -> None:
     assert Sampler(top_k=3).keeps(logits).tolist() == [False, True, True, True, True, True]
     assert Sampler(top_p=0.4).keeps(torch.zeros(5)).tolist() == [True, True, False, False, False]
     assert Sampler(top_p=0.5).keeps(torch.zeros(4)).tolist() == [True, True, False, False]
+    for v, top_p, kept in ((10, 0.8, 8), (20, 0.5, 10)):
+        assert Sampler(top_p=top_p).keeps(torch.zeros(v)).tolist() == [k < kept for k in range(v)]
 
 
 def test_tokens_that_are_ruled_out_stay_so() -> None:

@@ -150,7 +150,8 @@ def _uniform_words(v: int, cuts: Sequence[tuple[int, str]]) -> dict[str, Any]:
 def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]:
     """How many tokens each cut that is on leaves, and what to call it."""
     by_k, by_p = here.cuts(top_k, top_p)
-    cuts = [(by_k, f"top-k {top_k:,}")] if top_k else []
+    equals = f", and {by_k - top_k:,} as likely" if by_k > top_k else ""
+    cuts = [(by_k, f"top-k {top_k:,}{equals}")] if top_k else []
     of = f" of these {by_k:,}" if top_k else ""
     count = f"{by_p:,} token{'' if by_p == 1 else 's'}"
     return cuts + ([(by_p, f"top-p {top_p:g}{of}: {count}")] if top_p < 1 else [])
