@@ -11,7 +11,7 @@ import torch
 from gptloss import ScoredBatch, score
 from gptloss.charts.loss import position_title
 from gptloss.charts.probabilities import Mark, View, likeliest_chart
-from gptloss.charts.ranks import Other, cumulative_chart, rank_chart
+from gptloss.charts.ranks import LINE, Other, cumulative_chart, rank_chart
 from gptloss.charts.theme import MODEL, RUNS, TARGET
 from gptloss.distribution import Distribution
 from gptloss.models import LanguageModel, load_model
@@ -152,7 +152,7 @@ def test_cuts_are_upright_lines_with_their_names(here: Distribution) -> None:
 def test_what_equals_the_last_of_top_k_is_not_cut_off_and_said() -> None:
     chart = rank_chart(Distribution(torch.zeros(256)), [], top_k=5, top_p=0.5)
     words = [note.text for note in chart.layout.annotations]
-    assert words[1:] == ["top-k 5, and 251 as likely", "top-p 0.5 of these 256: 128 tokens"]
+    assert words[1:] == ["top-k 5, and 251 as likely", "top-p 0.5: 128 of these 256"]
     assert [line.x0 for line in chart.layout.shapes[1:]] == [256, 128, 128]
 
 
@@ -161,7 +161,40 @@ def test_no_cut_crosses_the_words(here: Distribution, top_k: int, start: int) ->
     chart = rank_chart(here, [MOVES], top_k=top_k)
     guess = next(note for note in chart.layout.annotations if "1/V" in note.text)
     assert guess.x == pytest.approx(math.log10(start))
-    assert all(line.y0 > 0 for line in chart.layout.shapes[1:-1])
+
+
+def test_the_words_of_the_target_and_of_the_cuts_have_a_line_each_above_the_plot(here: Distribution) -> None:
+    plain, cut = rank_chart(here, [MOVES]), rank_chart(here, [MOVES], top_k=50, top_p=0.9)
+    _, target, by_k, by_p = cut.layout.annotations
+    assert target.text == "▸ <b>·moves</b> 3.11e-05, rank 7,247"
+    assert {(note.yref, note.y, note.yanchor) for note in (target, by_k, by_p)} == {("paper", 1, "bottom")}
+    lines = [note.yshift or 0 for note in (target, by_k, by_p)]
+    assert lines == [0, LINE, 2 * LINE]
+    assert cut.layout.margin.t == plain.layout.margin.t + 2 * LINE
+
+
+@pytest.mark.parametrize("v", [1, 256, 50257])
+def test_the_ranks_run_from_1_to_v_whatever_is_written_beside_them(v: int) -> None:
+    line = torch.randn(v, generator=torch.Generator().manual_seed(1))
+    low, high = rank_chart(Distribution(line), [THE] if v > 262 else [], top_p=0.5).layout.xaxis.range
+    assert -0.2 < low < 0
+    assert math.log10(v) < high < math.log10(v) + 0.1
+
+
+@pytest.mark.parametrize("width", [0.0, 0.3, 1.0, 2.0, 3.0, 5.0, 30.0, 700.0])
+@pytest.mark.parametrize("v", [9, 256, 50257])
+def test_probabilities_can_be_read_off_however_flat_they_are(v: int, width: float) -> None:
+    """Two ticks at least, each with its value in full; `width` is how far the logits are apart."""
+    here = Distribution(torch.linspace(0, width, v))
+    axis = rank_chart(here, []).layout.yaxis
+    low, high = axis.range
+    assert low < here.ordered[-1] / math.log(10) <= here.ordered[0] / math.log(10) < high
+    if axis.tickvals is None:
+        assert 2 <= (high - low) / axis.dtick <= 9
+    else:
+        assert 1 < len(axis.tickvals) <= 8
+        assert all(low <= math.log10(value) <= high for value in axis.tickvals)
+        assert [float(text) for text in axis.ticktext] == list(axis.tickvals)
 
 
 def test_pinned_positions_and_tokens_on_the_curve(here: Distribution, lecture: ScoredBatch) -> None:

@@ -161,6 +161,12 @@ def test_greedy_is_one_point_and_no_cut_is_no_line() -> None:
     assert not chart.layout.shapes
 
 
+def test_equal_probabilities_have_ticks_with_their_values() -> None:
+    axis = ranks_chart(Choice(torch.zeros(256), str, Sampler())).layout.yaxis
+    assert list(axis.tickvals) == [0.003, 0.005, 0.007]
+    assert list(axis.ticktext) == ["0.003", "0.005", "0.007"]
+
+
 def counts(choice: Choice, n: int, seed: int = 123) -> torch.Tensor:
     return torch.bincount(draw(choice.sampler.probas(choice.logits), n, seed), minlength=len(choice.logits))
 

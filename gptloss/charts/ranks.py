@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gptloss.charts.probabilities import HEIGHT, Mark
+from gptloss.charts.probabilities import HEIGHT, Mark, proba_axis, rank_axis
 from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, quiet_axis
 from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.numbers import proba_text
@@ -20,8 +20,6 @@ from gptloss.tokens import Token
 CURVE_POINTS = 200
 # Pixels of a line of names, and of a line of words above the plot.
 LEGEND, LINE = 26, 18
-# What part of the plot's height the words at the foot take.
-FOOT = 0.1
 WORDS = ("half", "90 %", "99 %")
 ALL_UP: dict[str, Any] = {"yref": "paper", "y0": 0, "y1": 1}
 
@@ -52,7 +50,7 @@ def rank_chart(
     total = here.share(np.array([v]))[0]
     chart = figure(f"All {v:,} probabilities", f"they sum to {total:.4f}", height=HEIGHT)
     lines = [(other.there, other.name, other.colour, 2) for other in others] + [(here, name, MODEL, 3)]
-    foot = min(line.ordered[-1] for line, *_ in lines) / np.log(10) - 0.3
+    foot, head = _frame([line for line, *_ in lines])
     chart.add_traces(
         [
             *(_curve(*line) for line in lines),
@@ -64,16 +62,21 @@ def rank_chart(
     chart.layout.shapes = [level(1 / v, color=GUESS, dash="dash", width=1.5), *_cut_shapes(cuts, v)]
     chart.layout.annotations = [
         _uniform_words(v, cuts),
-        *(_target_words(here, mark, foot) for mark in marks[:1]),
+        *(_target_words(here, mark) for mark in marks[:1]),
         *_cut_words(cuts, v),
     ]
-    chart.layout.margin.t += LINE * len(cuts)
-    chart.layout.xaxis = quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d")
-    flat = here.ordered[0] - here.ordered[-1] < 1
-    decades = "D2" if flat else max(1, round(-foot / 6))  # ticks at 1, 2 and 5, or about six
-    chart.layout.yaxis = quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[foot, None])
+    chart.layout.margin.t += LINE * (1 + len(cuts))
+    chart.layout.xaxis = rank_axis(v)
+    chart.layout.yaxis = proba_axis(foot, head)
     _name_curves(chart, bool(others))
     return chart
+
+
+def _frame(lines: Sequence[Distribution]) -> tuple[float, float]:
+    """log10 of the probabilities at the lower and upper edge, with room for the signs."""
+    low = float(min(line.ordered[-1] for line in lines)) / np.log(10)
+    high = float(max(line.ordered[0] for line in lines)) / np.log(10)
+    return low - 0.3, high + 0.1 * (high - low) + 0.2
 
 
 def _curve(here: Distribution, name: str, colour: str, width: int) -> go.Scatter:
@@ -104,13 +107,12 @@ def _target(here: Distribution, mark: Mark, foot: float) -> go.Scatter:
     )
 
 
-def _target_words(here: Distribution, mark: Mark, foot: float) -> dict[str, Any]:
-    """Beside the foot of the target's line: the curve falls, so there they are never in the way."""
+def _target_words(here: Distribution, mark: Mark) -> dict[str, Any]:
+    """Above the plot at the right: beside their line a narrow screen has no room for them."""
     rank, proba = here.rank(mark.token.id), proba_text(here.log_proba(mark.token.id))
-    text = f"<b>{plain(mark.token.label)}</b> {proba}, rank {rank:,}"
-    return {"x": np.log10(rank), "y": foot, "text": text, "showarrow": False, "yanchor": "bottom"} | _beside(
-        rank, len(here), 6
-    )
+    text = f"{mark.sign} <b>{plain(mark.token.label, 14)}</b> {proba}, rank {rank:,}".strip()
+    at = {"x": 1, "xref": "paper", "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"}
+    return {"text": text, "font": {"color": mark.colour}, "showarrow": False, **at}
 
 
 def _point(here: Distribution, mark: Mark) -> go.Scatter:
@@ -152,30 +154,27 @@ def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]
     by_k, by_p = here.cuts(top_k, top_p)
     equals = f", and {by_k - top_k:,} as likely" if by_k > top_k else ""
     cuts = [(by_k, f"top-k {top_k:,}{equals}")] if top_k else []
-    of = f" of these {by_k:,}" if top_k else ""
-    count = f"{by_p:,} token{'' if by_p == 1 else 's'}"
-    return cuts + ([(by_p, f"top-p {top_p:g}{of}: {count}")] if top_p < 1 else [])
+    of = f"of these {by_k:,}" if top_k else "token" if by_p == 1 else "tokens"
+    return cuts + ([(by_p, f"top-p {top_p:g}: {by_p:,} {of}")] if top_p < 1 else [])
 
 
 def _cut_shapes(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
-    """An upright line for each cut, from above the words at the foot, and a shade over what is cut off."""
+    """An upright line for each cut, and a shade over what is cut off."""
     if not cuts:
         return []
-    lines = [
-        {"type": "line", "x0": rank, "x1": rank, "line": {"color": GUESS, "dash": "dashdot"}, **ALL_UP, "y0": FOOT}
-        for rank, _ in cuts
-    ]
+    look = {"color": GUESS, "dash": "dashdot"}
+    lines = [{"type": "line", "x0": rank, "x1": rank, "line": look, **ALL_UP} for rank, _ in cuts]
     first = min(rank for rank, _ in cuts)
     shade = {"type": "rect", "x0": first, "x1": v, "fillcolor": FAINT, "opacity": 0.4, "line": {"width": 0}}
     return [*lines, {**shade, "layer": "below", **ALL_UP}]
 
 
 def _cut_words(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
-    """Above the plot, each in a line of its own: two cuts may be close."""
+    """Above the target's words, each in a line of its own: two cuts may be close. At the left is more room."""
     return [
         {"x": np.log10(rank), "y": 1, "yref": "paper", "yanchor": "bottom", "yshift": LINE * n, "text": words}
-        | {"showarrow": False, **_beside(rank, v, 0)}
-        for n, (rank, words) in enumerate(cuts)
+        | {"showarrow": False, "xanchor": "left" if rank < v**0.37 else "right"}
+        for n, (rank, words) in enumerate(cuts, 1)
     ]
 
 

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gptloss.charts.probabilities import proba_axis, rank_axis
 from gptloss.charts.theme import GUESS, MODEL, MONO, TARGET, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.numbers import proba_text
@@ -199,12 +200,7 @@ def ranks_chart(choice: Choice) -> go.Figure:
     if kept < v and not choice.sampler.greedy:
         _add_curve(chart, ranks, choice.heated.ordered[ranks - 1], {"color": AFTER, "width": 1.5, "dash": "dot"})
     _add_curve(chart, left, after[left - 1], {"color": AFTER, "width": 2.5}, mode="lines" if kept > 1 else "markers")
-    low, high = _frame(choice)
-    across = [-0.15, math.log10(v) + 0.05]
-    chart.layout.xaxis = quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d", range=across)
-    # About six ticks; D2 are those at 1, 2 and 5.
-    decades = max(1, round((high - low) / 6)) if high - low > 1 else "D2"
-    chart.layout.yaxis = quiet_axis("probability", type="log", exponentformat="e", dtick=decades, range=[low, high])
+    chart.layout.xaxis, chart.layout.yaxis = rank_axis(v), proba_axis(*_frame(choice))
     return chart
 
 
