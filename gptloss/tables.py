@@ -4,10 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 
 import pandas as pd
+from jaxtyping import Int
+from torch import Tensor
 
 from gptloss.numbers import odds_text, position_name
 from gptloss.predictions import Prediction
 from gptloss.scoring import ScoredBatch
+from gptloss.text import RANK_CLASSES, rank_counts
 from gptloss.tokens import Token
 
 
@@ -80,6 +83,12 @@ def _written(tokens: Sequence[Token], write: Callable[[Token], str]) -> dict[str
         "bytes": [token.raw.hex() for token in tokens],
         "text": [write(token) for token in tokens],
     }
+
+
+def rank_table(ranks: Int[Tensor, " n"]) -> pd.DataFrame:
+    """How many tokens, and what share of them, the model had ranked 1, 2 to 10, 11 to 100 and so on."""
+    counts = rank_counts(ranks)
+    return pd.DataFrame({"rank": RANK_CLASSES, "tokens": counts, "share": [count / len(ranks) for count in counts]})
 
 
 def text_csv(batch: ScoredBatch) -> str:

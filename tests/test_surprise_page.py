@@ -169,7 +169,7 @@ def test_tables_on_demand() -> None:
     assert not app.dataframe
     app.session_state["text-tables"] = True
     app.run()
-    tokens, words, sentences = (frame.value for frame in app.dataframe)
+    tokens, words, sentences, ranks = (frame.value for frame in app.dataframe)
     assert list(tokens["text"])[:4] == ["o", "n", "e", "·"]
     assert list(words["word"]) == ["ne", "two.", "Three"]
     assert list(sentences["sentence"]) == ["ne two.", "Three"]
@@ -177,6 +177,15 @@ def test_tables_on_demand() -> None:
     assert words["loss"].sum() == pytest.approx(total)
     assert sentences["loss"].sum() == pytest.approx(total)
     assert list(words["first token"]) == [1, 3, 8]
+    assert list(ranks["tokens"]) == [(tokens["rank"] == 1).sum(), *charts(app)[RANKS]["data"][0]["y"][1:]]
+    assert ranks["share"].sum() == pytest.approx(1)
+
+
+def test_the_counts_of_the_ranks_are_said_to_who_does_not_see_them() -> None:
+    app = opened()  # the lecture's ranks are 258, 7247, 37218, 40358, 877 and 49549
+    said = app.get("plotly_chart")[RANKS].proto.alt
+    wanted = "rank 1: 0, rank 2 to 10: 0, rank 11 to 100: 0, rank 101 to 1,000: 2, rank over 1,000: 4."
+    assert said == f"How many of the 6 tokens the model had ranked where; {wanted}"
 
 
 def test_the_file_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,11 @@ import io
 import json
 
 import pytest
+import torch
 
 from gptloss import ScoredBatch, score
 from gptloss.models import LanguageModel
-from gptloss.tables import ladder_table, predictions_table, text_csv, text_table
+from gptloss.tables import ladder_table, predictions_table, rank_table, text_csv, text_table
 
 
 def test_the_ladder_as_a_table(lecture: ScoredBatch) -> None:
@@ -41,6 +42,13 @@ def test_every_token_of_the_text(gpt2: LanguageModel) -> None:
     assert list(scored["top_5_log_proba"]) == pytest.approx(batch.top_log_probas[:, 4].tolist())
     assert table[table["p"] == ""][["log_proba", "rank", "entropy", "top_1"]].isna().all(axis=None)
     assert list(text_table(score(gpt2, "every effort", bos=True))["p"]) == ["p11", "p12"]
+
+
+def test_how_the_tokens_were_ranked() -> None:
+    table = rank_table(torch.tensor([1, 1, 2, 11, 101, 1001, 5000, 50257], dtype=torch.int32))
+    assert list(table["rank"]) == ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"]
+    assert list(table["tokens"]) == [2, 1, 1, 1, 3]
+    assert list(table["share"]) == [0.25, 0.125, 0.125, 0.125, 0.375]
 
 
 def test_a_csv_that_is_read_back_and_holds_no_formula(gpt2: LanguageModel) -> None:

@@ -12,8 +12,8 @@ from gptloss.charts.theme import CONFIG
 from gptloss.ladder import in_units
 from gptloss.numbers import Units, perplexity_text, position_name, proba_text
 from gptloss.scoring import ScoredBatch
-from gptloss.tables import text_csv, text_table
-from gptloss.text import Stretch, sentences, totals, words
+from gptloss.tables import rank_table, text_csv, text_table
+from gptloss.text import RANK_CLASSES, Stretch, rank_counts, sentences, totals, words
 from views import shell
 from views.components.ladder_table import chosen
 from views.components.token_strip import token_strip
@@ -26,6 +26,8 @@ COLOURS = ("loss", "probability", "rank", "entropy")
 LOGS = {name: st.column_config.NumberColumn(format="%.4f") for name in ("loss", "mean")} | {
     f"top_{k}_log_proba": DIGITS["log_proba"] for k in range(1, 6)
 }
+
+SHARE = {"share": st.column_config.NumberColumn(format="percent")}
 
 
 def numbers(batch: ScoredBatch, settings: Settings) -> None:
@@ -136,8 +138,7 @@ def charts(asked: Asked, units: Units) -> None:
         said = "Bars, as wide as a sentence has tokens and as high as its mean loss. The table has each of them."
         st.plotly_chart(sentence_chart(sentences(batch), units), key="text-sentences", config=CONFIG, alt=said)
     with right.container(border=True):
-        said = "How many tokens were the model's first choice, among its first ten, hundred, thousand, or came later."
-        st.plotly_chart(rank_chart(batch.ranks), key="text-ranks", config=CONFIG, alt=said)
+        st.plotly_chart(rank_chart(batch.ranks), key="text-ranks", config=CONFIG, alt=_ranks(batch))
     left, right = st.columns(2, gap="medium")  # anew, for the order on a phone
     with left.container(border=True):
         said = "The ten tokens with the highest losses, each with the words around it."
@@ -145,6 +146,12 @@ def charts(asked: Asked, units: Units) -> None:
     with right.container(border=True):
         said = "The ten words with the highest losses, each the sum of its tokens."
         st.plotly_chart(costliest_words_chart(words(batch), units), key="text-words", config=CONFIG, alt=said)
+
+
+def _ranks(batch: ScoredBatch) -> str:
+    counts = zip(RANK_CLASSES, rank_counts(batch.ranks), strict=True)
+    said = ", ".join(f"rank {name}: {count:,}" for name, count in counts)
+    return f"How many of the {_count(len(batch), 'token')} the model had ranked where; {said}."
 
 
 @st.fragment
@@ -164,6 +171,8 @@ def tables() -> None:
             left, right = st.columns(2, gap="medium")
             for place, name, parts in ((left, "word", words(batch)), (right, "sentence", sentences(batch))):
                 place.dataframe(_parts(name, parts), hide_index=True, column_config=LOGS, key=f"text-{name}s-frame")
+            st.caption("How the model had ranked the tokens; rank 1 is its first choice")
+            st.dataframe(rank_table(batch.ranks), hide_index=True, column_config=SHARE, key="text-ranks-frame")
     st.download_button(
         "All tokens as CSV",
         partial(_csv, settings.asked),
