@@ -3,6 +3,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from gptloss import GptlossError, ScoredBatch, score
 from gptloss.errors import TooLongError, UnequalLengthsError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.toy import Uniform
+from gptloss.scoring import LINES_KEPT
 from tests.conftest import LECTURE
 
 # What the book prints, and the same model in float64.
@@ -142,9 +144,43 @@ def test_the_result_is_frozen(lecture: ScoredBatch) -> None:
         lecture.rows = ()  # type: ignore[misc]
 
 
-def test_what_is_kept_is_small(lecture: ScoredBatch) -> None:
-    kept = sum(value.nbytes for value in vars(lecture).values() if isinstance(value, torch.Tensor))
-    assert kept < 6 * 3_300
+def test_what_is_kept_is_small(gpt2: LanguageModel) -> None:
+    """3,300 bytes a token and the logits of a few positions, wherever a batch keeps them and whatever was asked."""
+    batch = score(gpt2, "tea and milk " * 12)
+    v, n = gpt2.info.vocab_size, len(batch)
+    assert n > 3 * LINES_KEPT
+    assert kept_bytes(batch) < n * 3_300
+    for i, j in batch.positions:
+        batch.logits_at(i, j)
+        batch.distribution(i, j)
+        batch.top(i, j, 50)
+        batch.prediction(i, j, 6100)
+    assert 4 * v < kept_bytes(batch) < n * 3_300 + LINES_KEPT * 4 * v
+
+
+def kept_bytes(batch: ScoredBatch) -> int:
+    """Of all numbers that a batch holds on to, however deep, but for its model."""
+    found = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+        for name, value in vars(batch).items()
+        if name != "model"
+        for tensor in tensors(value)
+    }
+    return sum(found.values())
+
+
+def tensors(value: object) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, np.ndarray):
+        yield torch.from_numpy(value)
+    elif isinstance(value, Mapping):
+        yield from tensors(list(value.values()))
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        for part in value:
+            yield from tensors(part)
+    elif hasattr(value, "__dict__"):
+        yield from tensors(vars(value))
 
 
 @pytest.mark.parametrize(
