@@ -1,11 +1,21 @@
-"""How a fragment that ticks comes to rest."""
+"""What comes a moment later: the rest of a page after its charts, and the end of a fragment that ticks."""
 
 import time
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 # Seconds after which the browser has shown all that it was sent, even if it had to fetch code for it.
 REST = 5.0
+# Seconds in which the browser draws two charts.
+DRAWING = 0.08
+
+
+def let_draw() -> None:
+    """Call after the charts of a fragment: the browser puts off drawing them for as long as more comes in."""
+    context = get_script_run_ctx()
+    if context and context.fragment_ids_this_run:
+        time.sleep(DRAWING)
 
 
 def rest(name: str, done: bool) -> None:

@@ -17,6 +17,7 @@ from views.components.token_strip import token_strip
 from views.explored import scored, strip_of
 from views.inside import DIGITS
 from views.pins import pinned, pins
+from views.later import let_draw
 from views.place import Place, place
 from views.search import search
 from views.settings import FEWEST_SHOWN, MOST_SHOWN, Asked, Pin, Settings, View
@@ -40,6 +41,7 @@ def look_around() -> None:
     above, charts = st.container(), st.container()
     with charts:
         _charts(here, said)
+    let_draw()
     with above:
         _strip(here)
         _figures(here)
