@@ -16,8 +16,8 @@ from views.components.ladder_table import chosen
 from views.components.token_strip import token_strip
 from views.explored import scored, strip_of
 from views.inside import DIGITS
-from views.pins import pinned, pins
 from views.later import let_draw
+from views.pins import pinned, pins
 from views.place import Place, place
 from views.search import search
 from views.settings import FEWEST_SHOWN, MOST_SHOWN, Asked, Pin, Settings, View
