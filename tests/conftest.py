@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ install_import_hook(
 )
 
 from hypothesis import settings  # noqa: E402
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder  # noqa: E402
 from tokenizers.models import BPE  # noqa: E402
@@ -38,6 +39,9 @@ from gptloss import ScoredBatch, load_model, score  # noqa: E402
 from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
 from tests import browser as browsing  # noqa: E402
+
+# What is started in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As in the app: the same numbers to the last digit in every test, and no threads that wait for each other.
 torch.set_num_threads(1)
@@ -103,23 +107,30 @@ def log_file(tmp_path: Path) -> Path:
     return tmp_path / "server.log"
 
 
+@pytest.fixture(scope="session")
+def window(chromium: Browser) -> Iterator[BrowserContext]:
+    """Where pages are opened: Streamlit's 7.7 MB are fetched once."""
+    with chromium.new_context(viewport={"width": 1280, "height": 720}) as context:
+        yield context
+
+
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
+def page(window: BrowserContext) -> Iterator[Page]:
     """A page whose console must stay silent and that must ask nobody but the server."""
     complaints: list[str] = []
-    with chromium.new_context(viewport={"width": 1280, "height": 720}) as context:
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT)
+    page = window.new_page()
+    page.set_default_timeout(TIMEOUT)
 
-        def on_console(message: ConsoleMessage) -> None:
-            url = message.location.get("url", "")
-            # Streamlit's own search for its server, on a page that is opened directly.
-            probe = re.search(r":\d+/\w+/_stcore/(health|host-config)$", url)
-            if message.type in {"error", "warning"} and not probe:
-                complaints.append(f"{message.text} {url}")
+    def on_console(message: ConsoleMessage) -> None:
+        url = message.location.get("url", "")
+        # Streamlit's own search for its server, on a page that is opened directly.
+        probe = re.search(r":\d+/\w+/_stcore/(health|host-config)$", url)
+        if message.type in {"error", "warning"} and not probe:
+            complaints.append(f"{message.text} {url}")
 
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith(OURS) else complaints.append(r.url))
-        yield page
-        assert complaints == []
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith(OURS) else complaints.append(r.url))
+    yield page
+    page.close()
+    assert complaints == []

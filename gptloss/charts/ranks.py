@@ -112,7 +112,7 @@ def _target_words(here: Distribution, mark: Mark) -> dict[str, Any]:
     rank, proba = here.rank(mark.token.id), proba_text(here.log_proba(mark.token.id))
     text = f"{mark.sign} <b>{plain(mark.token.label, 14)}</b> {proba}, rank {rank:,}".strip()
     at = {"x": 1, "xref": "paper", "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"}
-    return {"text": text, "font": {"color": mark.colour}, "showarrow": False, **at}
+    return {"text": text, "showarrow": False, **at}
 
 
 def _point(here: Distribution, mark: Mark) -> go.Scatter:
