@@ -19,7 +19,7 @@ from gptloss.models import LanguageModel, load_model, smollm2
 from tests.browser import ROOT
 from tests.test_app import numbers, page, query, texts
 from tests.test_checkpoint import save_gpt2
-from views import cache, compare_numbers, hosting
+from views import cache, explored, hosting
 from views.comparison import texts as compared_texts
 from views.settings import PARAGRAPH, Settings, joined
 
@@ -280,7 +280,7 @@ def test_the_wait_says_who_reads(monkeypatch: pytest.MonkeyPatch, comparing: str
         yield
 
     monkeypatch.setattr(st, "spinner", spinner)
-    monkeypatch.setattr(compare_numbers, "QUICK", 20)
+    monkeypatch.setattr(explored, "QUICK", 20)
     drawn: list[str] = []
     monkeypatch.setattr(DeltaGenerator, "progress", lambda self, share, text: drawn.append(text))
     compare(

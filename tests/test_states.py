@@ -1,6 +1,5 @@
 """Rows longer than the context: every token once, with enough before it, and little kept."""
 
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from gptloss.models.gpt2 import GPT2
 from gptloss.rows import read_row
 from gptloss.scoring import score_rows
 from gptloss.states import windows
+from tests.test_scoring import kept_bytes
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.data())
@@ -105,14 +105,6 @@ def test_the_ten_likeliest_are_kept_in_order(lecture: ScoredBatch) -> None:
         exact = lecture.logits_at(i, j).double().log_softmax(-1).topk(10)
         assert torch.equal(lecture.top_ids[k], exact.indices)
         torch.testing.assert_close(lecture.top_log_probas[k].double(), exact.values, atol=1e-5, rtol=0)
-
-
-def kept_bytes(batch: ScoredBatch) -> int:
-    """Of every tensor that a batch holds on to."""
-    lines = batch.__dict__.get("_lines", {}).values()
-    held = [value for value in itertools.chain(vars(batch).values(), lines) if isinstance(value, torch.Tensor)]
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
-    return sum(storages.values())
 
 
 def with_start(model: LanguageModel) -> LanguageModel:

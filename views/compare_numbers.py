@@ -15,7 +15,7 @@ from gptloss.scoring import ScoredBatch
 from views import shell
 from views.cache import Reading, fit, reading
 from views.compared import Question, compared, questions, remember
-from views.explored import QUICK
+from views.explored import report
 from views.settings import Settings
 
 WHY_BYTES = (
@@ -73,15 +73,9 @@ def _doing(question: Question, count: int, settings: Settings) -> str:
 def _read(question: Question, bar: DeltaGenerator) -> Reading:
     """The rows, scored; that a model cannot be loaded is what is wrong with all of them."""
     try:
-        return reading(*question.asked, lambda done, total: _report(bar, done, total))
+        return reading(*question.asked, lambda done, total: report(bar, done, total))
     except GptlossError as error:
         return Reading(None, {0: error.with_traceback(None)})
-
-
-def _report(bar: DeltaGenerator, done: int, total: int) -> None:
-    """Each drawing of the bar also lets the visitor's next click stop the scoring."""
-    if total > QUICK:
-        bar.progress(done / total, f"{done:,} of {total:,} tokens scored")
 
 
 def _bits_per_byte(batches: Sequence[ScoredBatch], common: Shared | None) -> list[str]:

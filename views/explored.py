@@ -57,7 +57,7 @@ def explored(settings: Settings) -> ScoredBatch | None:
     """
     place = st.empty()
     try:
-        found = long_reading(settings.asked, lambda done, total: _report(place, done, total))
+        found = long_reading(settings.asked, lambda done, total: report(place, done, total))
     except GptlossError as error:
         shell.unusable(error)
     place.empty()
@@ -93,8 +93,8 @@ def strip_of(asked: Asked) -> dict[str, Any]:
     return batch_data(batch_of(asked))
 
 
-def _report(place: DeltaGenerator, done: int, total: int) -> None:
-    """Each drawing of the bar also lets the visitor's next click stop the scoring."""
+def report(place: DeltaGenerator, done: int, total: int) -> None:
+    """How far the scoring is, as a bar; each drawing of it also lets the visitor's next click stop the scoring."""
     if total > QUICK:
         place.progress(done / total, f"{done:,} of {total:,} tokens scored")
 

@@ -1,12 +1,8 @@
-"""One position's likeliest tokens as bars, by probability or by logit, with the tokens that are pointed out.
-
-At the end the axes of charts by rank.
-"""
+"""One position's likeliest tokens as bars, by probability or by logit, with the tokens that are pointed out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -150,22 +146,3 @@ def _bar_axis(lengths: Float[np.ndarray, " n"], base: float, view: View) -> dict
         zerolinecolor=FAINT,
         nticks=5,
     )
-
-
-def rank_axis(v: int) -> dict[str, object]:
-    """A log axis of the ranks from 1 to V. Plotly's own range would make room for what is written beside them."""
-    across = [-0.15, np.log10(v) + 0.05]
-    return quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d", range=across)
-
-
-def proba_axis(low: float, high: float) -> dict[str, object]:
-    """A log axis from 10^low to 10^high: about six decades; of less than two what is between them."""
-    decades = high - low
-    if decades >= 2:
-        ticks: dict[str, Any] = {"exponentformat": "e", "dtick": max(1, round(decades / 6))}
-    else:
-        marks = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5)
-        at = [float(f"{mark}e{power}") for power in range(floor(low), ceil(high)) for mark in marks]
-        shown = [value for value in at if 10**low <= value <= 10**high]
-        ticks = {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
-    return quiet_axis("probability", type="log", range=[low, high], **ticks)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from gptloss.charts.probabilities import HEIGHT, Mark, proba_axis, rank_axis
-from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, quiet_axis
+from gptloss.charts.probabilities import HEIGHT, Mark
+from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.numbers import proba_text
 from gptloss.tokens import Token

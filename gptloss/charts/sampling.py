@@ -10,8 +10,18 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gptloss.charts.probabilities import proba_axis, rank_axis
-from gptloss.charts.theme import GUESS, MODEL, MONO, TARGET, TEXT_SIZE, figure, plain, quiet_axis
+from gptloss.charts.theme import (
+    GUESS,
+    MODEL,
+    MONO,
+    TARGET,
+    TEXT_SIZE,
+    figure,
+    plain,
+    proba_axis,
+    quiet_axis,
+    rank_axis,
+)
 from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.numbers import proba_text
 from gptloss.sampling import Sampler

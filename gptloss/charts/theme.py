@@ -5,6 +5,8 @@ own colour, so a figure need not know whether the page is light or dark.
 """
 
 import html
+from math import ceil, floor, log10
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -73,6 +75,25 @@ def quiet_axis(title: str, **more: object) -> dict[str, object]:
         "fixedrange": True,
         **more,
     }
+
+
+def rank_axis(v: int) -> dict[str, object]:
+    """A log axis of the ranks from 1 to V. Plotly's own range would make room for what is written beside them."""
+    across = [-0.15, log10(v) + 0.05]
+    return quiet_axis("rank, most to least likely", type="log", dtick=1, tickformat=",d", range=across)
+
+
+def proba_axis(low: float, high: float) -> dict[str, object]:
+    """A log axis from 10^low to 10^high: about six decades; of less than two what is between them."""
+    decades = high - low
+    if decades >= 2:
+        ticks: dict[str, Any] = {"exponentformat": "e", "dtick": max(1, round(decades / 6))}
+    else:
+        marks = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5)
+        at = [float(f"{mark}e{power}") for power in range(floor(low), ceil(high)) for mark in marks]
+        shown = [value for value in at if 10**low <= value <= 10**high]
+        ticks = {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+    return quiet_axis("probability", type="log", range=[low, high], **ticks)
 
 
 def level(y: float, **line: object) -> dict[str, object]:
