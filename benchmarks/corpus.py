@@ -246,7 +246,7 @@ def deviation(found: dict[str, dict[str, float]]) -> dict[str, float]:
     if is_here("smollm2-135m"):
         from gptloss import conventions, load_model
         from gptloss.corpus import Tally, scored_windows
-        from gptloss.models.packed import bfloat16
+        from gptloss.models.fast.layers import bfloat16
 
         model = load_model("smollm2-135m")
         plan, losses = conventions.plan("rolling", model.info, 1024), []

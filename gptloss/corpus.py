@@ -91,7 +91,7 @@ def with_log_probas(batch: Sequence[Read], log_probas: Float[Tensor, " n"]) -> l
 
 @torch.no_grad()
 def forward(model: LanguageModel, batch: Sequence[Read]) -> Float[Tensor, " n"]:
-    """ln p of the targets of all windows, as one list, in float32."""
+    """ln p of the targets of all windows, as one list; in float64 if the model computes in it, else in float32."""
     targets = torch.cat([torch.from_numpy(read.targets) for read in batch])
     hidden = _hidden(model, batch)
     return torch.cat(
@@ -118,7 +118,8 @@ def _log_probas(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Flo
     """A few rows at a time, so that nothing else as large as the logits is made."""
     size = max(1, TOGETHER // logits.shape[-1])
     rows = zip(torch.split(logits, size), torch.split(targets, size), strict=True)
-    return torch.cat([measures.target_log_probas(some.float(), ids) for some, ids in rows])
+    exact = logits.dtype == torch.float64
+    return torch.cat([measures.target_log_probas(some if exact else some.float(), ids) for some, ids in rows])
 
 
 def _checked(model: LanguageModel, scored: ScoredWindow) -> ScoredWindow:

@@ -23,7 +23,8 @@ from gptloss.corpus import TOKENS, ScoredWindow, batches, forward, score_batch, 
 from gptloss.corpus_stream import Read
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
-from gptloss.models.onednn import available
+from gptloss.models.fast import plan as kernel_plan
+from gptloss.models.fast.layers import kernels_of
 
 MARK = b'{"gptloss": "corpus", '
 # No first line is longer, so that of another file no more is read.
@@ -175,7 +176,7 @@ def run_of(
         "stride": plan.stride,
         "bos": plan.bos,
         "tokens_a_pass": TOKENS,
-        "onednn": available(),
+        "kernels": kernel_plan.kernels_as_json(kernels_of(model)),
         "threads": torch.get_num_threads(),
         "split": split or "none",
         "texts": [sha256(file) for file in files],

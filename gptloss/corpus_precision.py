@@ -8,24 +8,33 @@ from gptloss.conventions import Plan
 from gptloss.corpus import CorpusLoss, Tally, batches, score_batch
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
-from gptloss.models.packed import bfloat16, pack
+from gptloss.models.fast.kernels import has_bfloat16
+from gptloss.models.fast.layers import bfloat16, pack
+from gptloss.models.fast.plan import Kernels
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "float64", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 # Forward passes of about 512 tokens of which the loss is measured in both precisions.
 SAMPLE = 8
 
 
-def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
-    """The model as it scores long texts: `float32` is the model itself, its matrices brought into the quickest order;
-    `bfloat16` is a second one, with 16-bit matrices, for averages only.
+def in_precision(model: LanguageModel, precision: Precision, kernels: Kernels | None = None) -> LanguageModel:
+    """The model as it scores long texts, by these kernels or by those that are quickest here.
 
-    ln p is made of the logits in float32 either way. Raises `GptlossError` for a precision that the model cannot
-    have.
+    `float32` is the model itself, its matrices brought into the quickest order; `float64` is a model that was loaded
+    so; `bfloat16` is a second one, with 16-bit matrices, for averages only. ln p is made of the logits in float32, or
+    in float64 of logits in float64. Raises `GptlossError` for a precision that the model cannot have.
     """
     if precision not in PRECISIONS:
-        raise GptlossError(f"There is no precision {precision!r}; use {' or '.join(PRECISIONS)}.")
-    return bfloat16(model) if precision == "bfloat16" else pack(model)
+        raise GptlossError(f"There is no precision {precision!r}; use {', '.join(PRECISIONS)}.")
+    if precision == "bfloat16":
+        return bfloat16(model)
+    return pack(model, kernels) if precision == "float32" else model
+
+
+def is_slow(precision: Precision) -> bool:
+    """Whether this processor only imitates the precision, which takes 6 to 25 times as long as float32."""
+    return precision == "bfloat16" and not has_bfloat16()
 
 
 def sample_loss(model: LanguageModel, pieces: Iterable[str], plan: Plan) -> CorpusLoss:

@@ -9,6 +9,8 @@ from gptloss.scoring import ScoredBatch
 # A mean of more terms than this is written with dots.
 TERMS_SHOWN = 8
 TERMS_A_LINE = 3
+# Float32 and float64 differ by so much, in nats, that it is worth a sentence.
+VISIBLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,10 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
         Step(
             "Minus",
             f"The minus sign makes it a loss, smaller is better; PyTorch does all six steps at once, in nats:"
-            f" {batch.cross_entropy:.4f}.",
+            f" {_in_one_call(batch)}",
             rf"\text{{loss}} = -({mean:.4f}) = {loss:.4f}",
             "neg_avg_log_proba = avg_log_proba * -1\n"
-            "loss = torch.nn.functional.cross_entropy(logits, targets)  # the same in one call, in nats",
+            "loss = torch.nn.functional.cross_entropy(logits.double(), targets)  # the same in one call, in nats",
         ),
         Step(
             "Perplexity",
@@ -97,6 +99,18 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
             rf"{base}^{{\,{loss:.6f}}} = {latex_number(perplexity_text(batch.loss))}",
             "perplexity = torch.exp(loss)  # the loss in nats",
         ),
+    )
+
+
+def _in_one_call(batch: ScoredBatch) -> str:
+    """What `F.cross_entropy` says; and where float32 is seen to lose digits, why."""
+    exact, usual = batch.cross_entropy, batch.cross_entropy_float32
+    if abs(exact - usual) < VISIBLE:
+        return f"{exact:.4f}."
+    return (
+        f"{exact:.7f}, if the logits are in float64. In float32 even PyTorch says {usual:.7f}: it adds"
+        f" {batch.model.info.vocab_size:,} exponentials one after the other, and beside a large sum the small ones"
+        " are rounded away."
     )
 
 

@@ -20,8 +20,20 @@ BLOCK = 128
 
 
 def target_log_probas(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """ln p of each target, in nats: its logit minus logsumexp of the row, without a softmax over all of it."""
-    return target_logits(logits, targets) - logits.logsumexp(-1)
+    """ln p of each target, in nats: its logit minus logsumexp of the row, without a softmax over all of it.
+
+    Both are as large as the logits and nearly equal where p is near 1, so they are subtracted in float64.
+    """
+    return (target_logits(logits, targets).double() - logsumexp(logits)).to(logits.dtype)
+
+
+def logsumexp(logits: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:
+    """ln sum e^z of each row, in nats, in float64; the V terms are added in pairs, in the precision of the logits.
+
+    PyTorch's softmax, log_softmax and cross_entropy add them one after the other, which loses the small ones.
+    """
+    largest = logits.amax(-1, keepdim=True)
+    return largest[:, 0].double() + (logits - largest).exp_().sum(-1).double().log()
 
 
 def target_logits(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -41,7 +53,7 @@ def entropies(logits: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:
 
 
 def normalisers(logits: Float[Tensor, "n v"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """(logsumexp, entropy) of each row, in nats, from one exponential of each logit.
+    """(logsumexp, entropy) of each row, in nats, from one exponential of each logit; the first in float64.
 
     With e = exp(z - max z), logsumexp is max z + ln sum e and the entropy ln sum e - sum e (z - max z) / sum e.
     A few rows at a time stay in the processor's cache, which makes this twice as fast.
@@ -55,7 +67,8 @@ def _normalisers(logits: Float[Tensor, "n v"]) -> tuple[Tensor, Tensor]:
     below = (logits - largest).clamp(min=-LOWEST)  # a token that is ruled out: 0 times minus infinity is no number
     shares = below.exp()
     total = shares.sum(-1)
-    return largest[:, 0] + total.log(), total.log() - torch.linalg.vecdot(shares, below) / total
+    logsumexp = largest[:, 0].double() + total.double().log()
+    return logsumexp, total.log() - torch.linalg.vecdot(shares, below) / total
 
 
 def likeliest(logits: Float[Tensor, "n v"], k: int) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:

@@ -6,9 +6,11 @@ is asked for target token j. Both count from 1, as in the book's p_ij.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from gptloss import measures
 from gptloss.errors import GptlossError
-from gptloss.models.base import LanguageModel
+from gptloss.models import LanguageModel, find, load_model
 from gptloss.numbers import position_name
 from gptloss.predictions import Prediction, one_prediction, predictions
 from gptloss.rows import Row, TextOrIds, as_rows, read_row
@@ -26,6 +28,12 @@ from gptloss.tokens import Token
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
+# Rows of logits that are brought to float64 together: 6 MB for GPT-2.
+TOGETHER = 16
+# From 1 to the next number in float32: the step between the digits that it has.
+ULP = 2.0**-23
+# The same weights give a logit again within this, whatever kernel multiplies.
+CLOSE = 1e-4
 # 201 kB each for GPT-2.
 LINES_KEPT = 8
 # The likeliest tokens that are kept for every position: 80 bytes.
@@ -38,7 +46,7 @@ Scored = Callable[[int, int], None]
 class ScoredBatch:
     """The targets of all rows as one list of n, with what the model gave each. Logs are in nats.
 
-    `normalisers` are the logsumexp of all logits at each position: what is taken off a logit to get its ln p.
+    `normalisers` are the logsumexp of all logits at each position, in float64: what is taken off a logit to get ln p.
     `hidden` is the model's final state at each position, [n, d]; the distribution at a position is made from it on
     demand, because keeping all of them would take 201 kB a token. Of each distribution the ten likeliest tokens are
     kept, likeliest first.
@@ -54,6 +62,30 @@ class ScoredBatch:
     argmax_ids: Int[Tensor, " n"]
     top_ids: Int[Tensor, "n k"]
     top_logits: Float[Tensor, "n k"]
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} target{'' if len(self) == 1 else 's'}"
+        return f"ScoredBatch({self.model.info.name!r}, {count}, loss={self.loss:.4f})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: instead of a model that can be loaded by name its name, for its weights are large."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        with suppress(GptlossError):
+            state["model"] = find(self.model.info.name).info.name
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Raises `GptlossError` if the model is not here, or has other weights than were pickled."""
+        model = state["model"]
+        if isinstance(model, str):
+            model = load_model(model, dtype="float64" if state["hidden"].dtype == torch.float64 else "float32")
+        for name, value in {**state, "model": model}.items():
+            object.__setattr__(self, name, value)
+        i, j = self.positions[0]
+        if abs(self.logits_at(i, j)[self.targets[0].id] - self.logits[0]) > CLOSE * (1 + self.logits[0].abs()):
+            raise GptlossError(
+                f"{model.info.name} has other weights than when this was pickled; score the text again with it."
+            )
 
     @cached_property
     def positions(self) -> tuple[tuple[int, int], ...]:
@@ -96,12 +128,17 @@ class ScoredBatch:
     @cached_property
     def log_probas(self) -> Float[Tensor, " n"]:
         """ln p_ij of each target."""
-        return self.logits - self.normalisers
+        return self._less_normaliser(self.logits, self.normalisers)
 
     @property
     def top_log_probas(self) -> Float[Tensor, "n k"]:
         """ln p of the likeliest tokens at each position."""
-        return self.top_logits - self.normalisers[:, None]
+        return self._less_normaliser(self.top_logits, self.normalisers[:, None])
+
+    @staticmethod
+    def _less_normaliser(logits: Tensor, normalisers: Tensor) -> Tensor:
+        """ln p: two numbers that are nearly equal where p is near 1, so they are subtracted in float64."""
+        return (logits.double() - normalisers).to(logits.dtype)
 
     @property
     def target_probas(self) -> Float[Tensor, " n"]:
@@ -135,18 +172,40 @@ class ScoredBatch:
         """The loss in bits, spread over the bytes of the targets: fair between models with different tokens."""
         return measures.bits_per_byte(self.loss * len(self), self.target_bytes)
 
-    @cached_property
+    @property
     def cross_entropy(self) -> float:
-        """The loss once more, by `torch.nn.functional.cross_entropy` on the flattened logits and targets.
+        """The loss once more, by `torch.nn.functional.cross_entropy` in float64 on the logits and targets.
 
-        An independent route, to compare `loss` with: they agree within 1e-5.
+        An independent route, to compare `loss` with: they differ by what float32 rounds off a logit. In float32 it
+        would not do: see `cross_entropy_float32`.
         """
-        ids = _ids(self.targets)
-        sums = [
-            F.cross_entropy(logits, ids[start : start + CHUNK], reduction="sum").double()
-            for start, logits in _logits(self.model, self.hidden)
-        ]
-        return (torch.stack(sums).sum() / len(self)).item()
+        return self._cross_entropies[0]
+
+    @property
+    def cross_entropy_float32(self) -> float:
+        """The same in float32, as it is usually called: too low by up to 4e-5.
+
+        On a CPU, PyTorch 2.13 adds up the V exponentials of a row one after the other in a few lanes. Beside one
+        large term the small ones are lost, so every ln p comes out too high: by 3e-6 at V = 32,000, 4e-5 at 262,000.
+        """
+        return self._cross_entropies[1]
+
+    @cached_property
+    def _cross_entropies(self) -> tuple[float, float]:
+        """In float64, and in the logits' own precision."""
+        ids, exact, usual = _ids(self.targets), 0.0, 0.0
+        for start, logits in _logits(self.model, self.hidden):
+            parts = (torch.split(part, TOGETHER) for part in (logits, ids[start : start + CHUNK]))
+            for rows, targets in zip(*parts, strict=True):
+                exact += F.cross_entropy(rows.double(), targets, reduction="sum").item()
+                usual += F.cross_entropy(rows, targets, reduction="sum").item()
+        return exact / len(self), usual / len(self)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether `loss` and `cross_entropy` are the same but for what float32 rounds off a logit and a logsumexp."""
+        largest = self.normalisers.abs().max().item()
+        return abs(self.loss - self.cross_entropy) <= ULP * (1 + largest)
 
     def logits_at(self, i: int, j: int) -> Float[Tensor, " v"]:
         """All V logits at (i, j)."""
@@ -165,8 +224,8 @@ class ScoredBatch:
         return {}
 
     def distribution(self, i: int, j: int) -> Float[Tensor, " v"]:
-        """All V probabilities at (i, j), the softmax of the logits; they sum to 1."""
-        return self.logits_at(i, j).softmax(-1)
+        """All V probabilities at (i, j), e^(logit - normaliser) as those of targets; they sum to 1 within 1e-6."""
+        return self._less_normaliser(self.logits_at(i, j), self.normalisers[self.index(i, j)]).exp()
 
     def top(self, i: int, j: int, k: int) -> tuple[Prediction, ...]:
         """The k likeliest tokens at (i, j), likeliest first. Equal logits share a rank."""

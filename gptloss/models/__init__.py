@@ -1,11 +1,14 @@
 """The models by name. A backend, and torch with it, is imported when it is asked for."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
 
 from gptloss.errors import GptlossError, NotHereError
-from gptloss.models import checkpoint, hub, smollm2, untrained
+from gptloss.models import checkpoint, hub, smollm2, untrained, weights
 from gptloss.models.base import Entry, LanguageModel, ModelInfo, Progress, Report
 from gptloss.tokens import BYTES, ByteTokenizer
 
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = untrained.NAME
+DType = Literal["float32", "float64"]
 
 
 def _toy(info: ModelInfo) -> LanguageModel:
@@ -71,10 +75,19 @@ def find(name: str) -> Entry:
     if name.startswith(checkpoint.HUB):
         return checkpoint.hub_entry(name)
     if os.sep in name or "/" in name or os.path.isdir(name):
-        return checkpoint.folder_entry(name)
+        return _folder(name)
     raise GptlossError(
         f"There is no model called {name!r}. Models: {', '.join(REGISTRY)}, a folder, or hf:owner/name."
     )
+
+
+def _folder(name: str) -> Entry:
+    try:
+        return checkpoint.folder_entry(name)
+    except GptlossError as error:
+        if hub.NAME.fullmatch(name) and not os.path.isdir(name):
+            raise GptlossError(f"{error} For a model of the Hugging Face hub write hf:{name}.") from None
+        raise
 
 
 def is_here(name: str) -> bool:
@@ -94,17 +107,37 @@ def pulled() -> list[Entry]:
     return found
 
 
-def load_model(name: str = DEFAULT_MODEL) -> LanguageModel:
+def load_model(name: str | Path = DEFAULT_MODEL, *, dtype: DType = "float32") -> LanguageModel:
     """The model called `name`, ready to score.
 
-    A name of `REGISTRY`, a folder with a checkpoint in transformers' format, or `hf:owner/name`. Raises
-    `GptlossError` for a name nobody knows, for damaged files and for too little memory, and its child
-    `NotHereError` for a model that has to be pulled first.
+    A name of `REGISTRY`, a folder with a checkpoint in transformers' format, or `hf:owner/name`. In `dtype="float64"`
+    all is computed in float64, for models of our own architectures: the reference that others are measured against,
+    at twice the memory and about twice the time. In float32, matrices are multiplied by the kernels that are quickest
+    here, see `gptloss.models.fast.plan`. Raises `GptlossError` for a name nobody knows, for damaged files, for too
+    little memory and for a dtype that the model cannot have, and its child `NotHereError` for a model that has to be
+    pulled first.
     """
-    model = find(name).load()
-    from gptloss.models.packed import use_onednn
+    if dtype not in get_args(DType):
+        raise GptlossError(f"There is no dtype {dtype!r} to load in; use {' or '.join(get_args(DType))}.")
+    entry = find(str(name))
+    if dtype == "float64":
+        return _in_float64(entry)
+    model = entry.load()
+    from gptloss.models.fast.layers import use_kernels
 
-    return use_onednn(model)
+    return use_kernels(model)
+
+
+def _in_float64(entry: Entry) -> LanguageModel:
+    weights.check_memory(entry.info.name, 8 * entry.info.parameters)
+    model = entry.load()
+    double: Callable[[], LanguageModel] | None = getattr(model, "double", None)
+    if double is None:
+        raise GptlossError(
+            f"{entry.info.name} runs through transformers and is read in float32 only; GPT-2 and SmolLM2"
+            " can be read in float64."
+        )
+    return double()
 
 
 def pull(name: str, report: Report) -> None:

@@ -113,6 +113,10 @@ class GPT2:
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer or gpt2_tokenizer()
 
+    def double(self) -> "GPT2":
+        """The same weights in float64, in which all is then computed: a reference, at twice the memory and time."""
+        return GPT2(self.info, self.network.double(), self.tokenizer)
+
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         return self.network.hidden(ids)
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from gptloss.models import skeleton
 from gptloss.models.base import ModelInfo, Reader
-from gptloss.models.packed import Tied
 from gptloss.models.reader import Cached, KeyValues, causal
+from gptloss.models.tied import Tied
 from gptloss.tokens import Tokenizer
 
 
@@ -174,6 +174,10 @@ class Llama:
         self.info = info
         self.network = network.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+
+    def double(self) -> "Llama":
+        """The same weights in float64, in which all is then computed: a reference, at twice the memory and time."""
+        return Llama(self.info, self.network.double(), self.tokenizer)
 
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         return self.network.hidden(ids)

@@ -17,12 +17,17 @@ SAMPLE = Path(__file__).parent.parent / "data" / "sample.txt"
 class Uniform:
     """Every token is as likely as every other, so the loss of any text is ln V and the perplexity is V."""
 
-    def __init__(self, info: ModelInfo) -> None:
+    def __init__(self, info: ModelInfo, dtype: torch.dtype = torch.float32) -> None:
         self.info = info
         self.tokenizer = ByteTokenizer()
+        self._dtype = dtype
+
+    def double(self) -> "Uniform":
+        """The same in float64."""
+        return Uniform(self.info, torch.float64)
 
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t 1"]:
-        return torch.zeros(*ids.shape, 1)
+        return torch.zeros(*ids.shape, 1, dtype=self._dtype)
 
     def head(self, hidden: Float[Tensor, "n 1"]) -> Float[Tensor, "n v"]:
         return hidden.expand(-1, self.info.vocab_size)
@@ -34,10 +39,14 @@ class Uniform:
 class Bigram:
     """P(next byte | this byte), counted in the sample text, with one added to every count (Laplace)."""
 
-    def __init__(self, info: ModelInfo) -> None:
+    def __init__(self, info: ModelInfo, dtype: torch.dtype = torch.float32) -> None:
         self.info = info
         self.tokenizer = ByteTokenizer()
-        self.log_probas = _log_probas()
+        self.log_probas = _log_probas().to(dtype)
+
+    def double(self) -> "Bigram":
+        """The same in float64."""
+        return Bigram(self.info, torch.float64)
 
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t v"]:
         return self.log_probas[ids]
@@ -53,5 +62,5 @@ class Bigram:
 def _log_probas() -> Float[Tensor, "v v"]:
     text = torch.frombuffer(bytearray(SAMPLE.read_bytes()), dtype=torch.uint8).long()
     pairs = text[:-1] * BYTES + text[1:]
-    counts = 1.0 + torch.bincount(pairs, minlength=BYTES * BYTES).view(BYTES, BYTES)
+    counts = 1 + torch.bincount(pairs, minlength=BYTES * BYTES).view(BYTES, BYTES).double()
     return (counts / counts.sum(-1, keepdim=True)).log()

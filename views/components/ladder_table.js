@@ -139,7 +139,9 @@ function result(data) {
     data.agrees ? "badge" : "badge differs",
     data.agrees ? "✓ equals F.cross_entropy" : `✗ ${data.both[0]} here, ${data.both[1]} by F.cross_entropy`,
   );
-  badge.title = `${data.both[0]} by hand, ${data.both[1]} by torch.nn.functional.cross_entropy, in nats`;
+  badge.title =
+    `${data.both[0]} by hand, ${data.both[1]} by torch.nn.functional.cross_entropy in float64, ` +
+    `${data.float32} in float32; in nats`;
   return make(
     "div",
     "result",

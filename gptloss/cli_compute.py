@@ -1,0 +1,53 @@
+"""How a command computes: `--kernel`, `--threads` and `--precision`, which every command that scores has."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gptloss.errors import GptlossError
+from gptloss.models import load_model
+
+if TYPE_CHECKING:
+    from gptloss.models import LanguageModel
+
+
+def add_compute(parser: argparse.ArgumentParser, precisions: Sequence[str] = ("float32", "float64")) -> None:
+    """Add the three options; `precisions` are those that the command can have."""
+    parser.add_argument(
+        "--kernel",
+        metavar="NAME",
+        help="what multiplies matrices: torch, onednn, packed or openblas; default: the quickest for each shape that"
+        " is as exact, measured once on this machine (see gptloss doctor)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="compute on N threads; default: PyTorch's choice")
+    lower = "; bfloat16 can be quicker and is less exact, by the deviation that is printed"
+    parser.add_argument(
+        "--precision",
+        choices=precisions,
+        default="float32",
+        help="float64 is the reference, at twice the memory and time"
+        f"{lower if 'bfloat16' in precisions else ''}; default: %(default)s",
+    )
+
+
+def use_compute(kernel: str | None, threads: int | None) -> None:
+    """Have this process compute so from now on. Raises `GptlossError` for what it cannot do."""
+    if kernel is not None:
+        from gptloss.models.fast import plan
+
+        os.environ[plan.VARIABLE] = kernel
+        plan.told()
+    if threads is not None:
+        most = os.cpu_count() or 1
+        if not 1 <= threads <= most:
+            raise GptlossError(f"--threads is {threads}; use 1 to {most}, the processors of this machine.")
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def load(options: argparse.Namespace) -> "LanguageModel":
+    """The model that the options ask for, and the process set to compute as they say. Raises `GptlossError`."""
+    use_compute(options.kernel, options.threads)
+    return load_model(options.model, dtype="float64" if options.precision == "float64" else "float32")

@@ -1,0 +1,200 @@
+"""Which kernel multiplies by which matrix: measured once on a machine, kept, and the same in every later process.
+
+For each shape of a matrix and for few, some and many rows, it is the quickest of the kernels that are about as exact
+as `F.linear`, if it is quicker than that by a margin. What was measured is kept in the cache folder, a file for each
+processor and version of the libraries, because other kernels give other last digits: a run today and one tomorrow are
+to print the same. It counts for any number of threads. Where it cannot be kept nothing is measured, and everything is
+left to `F.linear`.
+
+GPTLOSS_KERNEL=torch, onednn, packed or openblas takes that one for every matrix, without measuring.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from filelock import FileLock
+
+from gptloss.errors import GptlossError
+from gptloss.models import store
+from gptloss.models.fast.kernels import KERNELS, Kernel, available
+from gptloss.models.fast.measure import MANY, SIZES, Figures, figures, figures_as_json, figures_from_json
+from gptloss.models.fast.shape import Shape
+
+VARIABLE = "GPTLOSS_KERNEL"
+# What a product may be off by, root mean square, of numbers of size 1: accuracy counts before speed. F.linear is off
+# by 2.5e-7 to 3.6e-7 on the processors that were tried; oneDNN by up to 5.8e-7, where it adds thousands in one chain.
+EXACT = 4e-7
+# So much quicker must a kernel be to be worth other last digits, and a second copy of the weights for a while.
+QUICKER = 1.05
+# Other rules, another file.
+RULES = 1
+# What the libraries can be told of the processor; it changes digits and speeds.
+TOLD = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "OPENBLAS_CORETYPE",
+)
+
+# From so many rows on, this kernel; fewer rows than the first are left to F.linear.
+Choice = tuple[tuple[int, Kernel], ...]
+Kernels = Mapping[Shape, Choice]
+PACKED: Choice = ((MANY, "packed"),)
+
+
+def kernels(shapes: Iterable[Shape], pack: bool = False) -> dict[Shape, Choice]:
+    """The kernels for matrices of these shapes; with `pack`, also on copies in oneDNN's order.
+
+    Raises `GptlossError` for a GPTLOSS_KERNEL that is no kernel, or one that this machine does not have.
+    """
+    asked = told()
+    if asked:
+        taken = asked != "torch" and (pack or asked != "packed")
+        return dict.fromkeys(shapes, ((MANY, asked),)) if taken else {}
+    wanted = sorted({shape for shape in shapes if shape.is_large})
+    found = measured(wanted)
+    return {shape: choice for shape in wanted if (choice := choose(found.get(shape, {}), pack))}
+
+
+def told() -> Kernel | None:
+    """The kernel that GPTLOSS_KERNEL asks for, None if it says nothing. Raises `GptlossError` for a wrong one."""
+    asked = os.environ.get(VARIABLE, "")
+    if asked and asked not in KERNELS:
+        raise GptlossError(f"There is no kernel {asked!r} ({VARIABLE}); use {', '.join(KERNELS)}, or leave it out.")
+    if asked and asked not in available():
+        raise GptlossError(f"This machine does not have the kernel {asked!r}; use {', '.join(available())}.")
+    return asked or None
+
+
+def choose(found: Figures, pack: bool) -> Choice:
+    """The kernel for each number of rows, from speeds and errors; empty if `F.linear` is the choice throughout."""
+    if not found:
+        return ()
+    plain = {size: _best(found, size) for size in SIZES}
+    many = SIZES[-1]
+    if pack and _is_exact(found, "packed", many) and _is_quicker(found, "packed", plain[many], many):
+        return PACKED
+    return _merged(plain)
+
+
+def _is_exact(found: Figures, kernel: Kernel, size: int) -> bool:
+    return kernel in found and found[kernel][size].error <= max(EXACT, found["torch"][size].error)
+
+
+def _is_quicker(found: Figures, kernel: Kernel, other: Kernel, size: int) -> bool:
+    return found[kernel][size].speed > QUICKER * found[other][size].speed
+
+
+def _best(found: Figures, size: int) -> Kernel:
+    """Of those that leave the weights as they are."""
+    exact = [kernel for kernel in found if kernel != "packed" and _is_exact(found, kernel, size)]
+    best = max(exact, key=lambda kernel: found[kernel][size].speed)
+    return best if _is_quicker(found, best, "torch", size) else "torch"
+
+
+def _merged(choice: dict[int, Kernel]) -> Choice:
+    """The same without what the size before has already, and without `torch` at the beginning."""
+    before = ("torch", *choice.values())
+    return tuple(
+        (size, kernel) for (size, kernel), last in zip(choice.items(), before, strict=False) if kernel != last
+    )
+
+
+def measured(shapes: Iterable[Shape]) -> dict[Shape, Figures]:
+    """What each kernel does with these shapes here; measured now where it was not before, and kept.
+
+    Empty for what cannot be kept.
+    """
+    found = kept()
+    missing = [shape for shape in shapes if shape not in found]
+    if not missing:
+        return found
+    with suppress(OSError):
+        place().parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place().with_suffix(".lock")):
+            found = kept()
+            for shape in missing:
+                if shape not in found:  # another process may have measured it meanwhile
+                    _keep({**found, shape: figures(shape)})
+                    found = kept()
+    return found
+
+
+def again() -> dict[Shape, Figures]:
+    """Measure anew what was measured before. Raises `GptlossError` if it cannot be kept."""
+    shapes = list(kept())
+    with store.disk_errors("The choice of kernels", 0):
+        place().unlink(missing_ok=True)
+    return measured(shapes)
+
+
+def kept() -> dict[Shape, Figures]:
+    """What was measured on this machine so far; nothing, if the file is damaged."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        stored = json.loads(place().read_text("utf-8"))["products"]
+        return {Shape.named(name): figures_from_json(entry) for name, entry in stored.items()}
+    return {}
+
+
+def _keep(found: Mapping[Shape, Figures]) -> None:
+    products = {str(shape): figures_as_json(entry) for shape, entry in sorted(found.items())}
+    part = place().with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps({"machine": machine(), "products": products}, indent=1) + "\n", "utf-8")
+        part.replace(place())
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def place() -> Path:
+    """The file for this processor and these libraries."""
+    name = hashlib.sha256(json.dumps(machine(), sort_keys=True).encode()).hexdigest()[:16]
+    return store.home() / "kernels" / f"{name}.json"
+
+
+def machine() -> dict[str, Any]:
+    """What kernels and digits hang on."""
+    import numpy
+
+    return {
+        "rules": RULES,
+        "processor": processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "told": {name: os.environ[name] for name in TOLD if name in os.environ},
+    }
+
+
+def processor() -> str:
+    """The name of the processor."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return platform.processor() or platform.machine()
+
+
+def kernels_as_json(chosen: Kernels) -> dict[str, dict[str, str]]:
+    """Kernels as plain data: for each shape, from how many rows on which one."""
+    return {str(shape): {str(size): kernel for size, kernel in choice} for shape, choice in sorted(chosen.items())}
+
+
+def kernels_from_json(stored: Mapping[str, Mapping[str, str]]) -> dict[Shape, Choice]:
+    """Kernels from plain data. Raises `GptlossError` for one that this machine does not have."""
+    missing = {kernel for choice in stored.values() for kernel in choice.values()} - set(available())
+    if missing:
+        raise GptlossError(
+            f"This machine does not have the kernel {min(missing)!r}; it has {', '.join(available())}."
+        )
+    return {
+        Shape.named(name): tuple((int(size), cast(Kernel, kernel)) for size, kernel in choice.items())
+        for name, choice in stored.items()
+    }
