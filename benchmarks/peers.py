@@ -1,8 +1,10 @@
-"""The scorers that benchmarks/corpus.py compares, each a process of its own: `python peers.py NAME CHECKPOINT TEXT`.
+"""The scorers that benchmarks/corpus.py compares, each a process of its own.
 
-Each line on standard input is one run; the answer is a line of JSON: tokens scored, their summed ln p, CPU seconds of
-the whole job from the text to the sum, megabytes at the peak. All run on one thread. Imports nothing at the top that
-both environments do not have.
+    python peers.py NAME CHECKPOINT TEXT THREADS
+
+Each line on standard input is one run; the answer is a line of JSON: tokens scored, their summed ln p, seconds of the
+whole job from the text to the sum, megabytes at the peak. On one thread the seconds are those in which the process
+computed, on several those that passed. Imports nothing at the top that both environments do not have.
 """
 
 import json
@@ -18,16 +20,17 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import torch
 from torch import nn
 
+WINDOW, SMOLLM2_START = 1_024, 1
 # Summed ln p of a text, and how many tokens that is.
 Job = Callable[[str], tuple[float, int]]
 
 
-def ours(folder: str, convention: str, window: int, bfloat16: bool = False) -> Job:
+def ours(folder: str, convention: str, window: int, precision: str = "float32") -> Job:
     from gptloss import conventions, corpus, load_model
-    from gptloss.models import packed
+    from gptloss.corpus_precision import in_precision
 
-    model = load_model(folder)
-    model = packed.bfloat16(model) if bfloat16 else packed.pack(model)
+    model = load_model(folder, dtype="float64" if precision == "float64" else "float32")
+    model = in_precision(model, precision)  # type: ignore[arg-type]
     plan = conventions.plan(convention, model.info, window)  # type: ignore[arg-type]
 
     def job(text: str) -> tuple[float, int]:
@@ -40,16 +43,22 @@ def ours(folder: str, convention: str, window: int, bfloat16: bool = False) -> J
 
 
 def lm_eval(folder: str) -> Job:
-    """lm-evaluation-harness, `loglikelihood_rolling`, as its command line sets it up for a CPU."""
+    """lm-evaluation-harness, `loglikelihood_rolling`, as its command line sets it up for a CPU.
+
+    The context and the start token are those of ours, of which the checkpoint of SmolLM2 says another or nothing.
+    """
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    model = HFLM(pretrained=folder, device="cpu", dtype="float32", batch_size=1)
+    start = SMOLLM2_START if "smollm2" in folder else None
+    model = HFLM(
+        pretrained=folder, device="cpu", dtype="float32", batch_size=1, max_length=WINDOW, prefix_token_id=start
+    )
 
     def job(text: str) -> tuple[float, int]:
         request = Instance(request_type="loglikelihood_rolling", doc={}, arguments=(text,), idx=0)
         (total,) = model.loglikelihood_rolling([request], disable_tqdm=True)
-        return total, len(model.tok_encode(text))
+        return total, len(model.tok_encode(text, add_special_tokens=False))
 
     return job
 
@@ -191,9 +200,10 @@ JOBS: dict[str, Callable[[str], Job]] = {
     "transformers, strided 512": strided,
     "minicons": minicons,
     "ours, book 256": lambda folder: ours(folder, "book", 256),
-    "ours, rolling": lambda folder: ours(folder, "rolling", 1024),
-    "ours, strided 512": lambda folder: ours(folder, "strided", 1024),
-    "ours, rolling, bfloat16": lambda folder: ours(folder, "rolling", 1024, bfloat16=True),
+    "ours, rolling": lambda folder: ours(folder, "rolling", WINDOW),
+    "ours, strided 512": lambda folder: ours(folder, "strided", WINDOW),
+    "ours, rolling, bfloat16": lambda folder: ours(folder, "rolling", WINDOW, "bfloat16"),
+    "ours, rolling, float64": lambda folder: ours(folder, "rolling", WINDOW, "float64"),
 }
 
 
@@ -205,15 +215,16 @@ def peak_mb() -> float:
 
 def main() -> None:
     """Warm up on the beginning of the text, then answer."""
-    torch.set_num_threads(1)
-    name, folder, file = sys.argv[1:]
+    name, folder, file, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    clock = time.process_time if threads == "1" else time.perf_counter
     text = Path(file).read_text("utf-8")
     job = JOBS[name](folder)
     job(text[:2500])
     for _ in sys.stdin:
-        start = time.process_time()
+        start = clock()
         log_likelihood, tokens = job(text)
-        seconds = time.process_time() - start
+        seconds = clock() - start
         peak = peak_mb()
         answer = {"tokens": tokens, "log_likelihood": log_likelihood, "seconds": seconds, "peak_mb": peak}
         print("ANSWER " + json.dumps(answer), flush=True)

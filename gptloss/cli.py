@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gptloss import cli_corpus, cli_generate, cli_models, cli_text
+from gptloss import cli_corpus, cli_doctor, cli_generate, cli_models, cli_text
 from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
@@ -55,6 +55,7 @@ def _print(output: str | Iterator[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="gptloss", description="The cross-entropy loss of a language model, step by step.")
+    parser.add_argument("--version", action="version", version=cli_doctor.version_text())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     loss = commands.add_parser("loss", help="the loss of input and target texts, token by token")
     loss.add_argument("--input", action="append", required=True, metavar="TEXT", help="a row; may be repeated")
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_corpus.add_parser(commands)
     cli_generate.add_parser(commands)
     cli_models.add_parser(commands)
+    cli_doctor.add_parser(commands)
     return parser
 
 

@@ -215,19 +215,21 @@ def loops() -> Iterator[None]:
 
 @pytest.mark.usefixtures("loops")
 def test_fresh_processes_print_the_same_digits_on_a_busy_machine(tmp_path: Path) -> None:
-    """The first ones measure at the same time, beside two loops; the last one finds what they kept."""
+    """The first two measure at the same time, beside two loops; the last one finds what they kept."""
     torch.manual_seed(0)
     folder = tmp_path / "model"
-    config = GPT2Config(n_layer=1, n_embd=512, n_head=8, n_positions=64)
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    command = [sys.executable, "-m", "gptloss", "text", "gptloss/data/sample.txt", "--model", str(folder), "--json"]
+    GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=256, n_head=4, n_positions=128)).save_pretrained(folder)
+    text = "every effort moves you, and then some more until there are many rows " * 6
+    command = [sys.executable, "-m", "gptloss", "loss", "--input", text, "--model", str(folder), "--json"]
+    # threads that wait for each other wait long on a busy machine
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def start() -> subprocess.Popen[str]:
-        return subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
-    at_once = [start(), start(), start()]
+    at_once = [start(), start()]
     outputs = [process.communicate()[0] for process in at_once]
     outputs.append(start().communicate()[0])
-    assert json.loads(outputs[0])["totals"]["tokens"] > 64
+    assert json.loads(outputs[0])["count"] > 64
     assert len(set(outputs)) == 1
-    assert plan.kept().keys() >= {Shape(512, 2048, turned=True), Shape(512, 50257)}
+    assert plan.kept().keys() >= {Shape(256, 1024, turned=True), Shape(256, 50257)}

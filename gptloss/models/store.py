@@ -88,7 +88,7 @@ def disk_errors(name: str, needs: int, where: Path | None = None, variable: str 
         yield
     except OSError as error:
         if error.errno in FULL:
-            free = shutil.disk_usage(_existing(where)).free
+            free = free_space(where)
             raise GptlossError(
                 f"The disk is full: {name} needs {size_text(needs)} in {where} and {size_text(free)} are free;"
                 f" make room, or set {variable} to a folder on another disk."
@@ -96,6 +96,11 @@ def disk_errors(name: str, needs: int, where: Path | None = None, variable: str 
         raise GptlossError(
             f"{where} cannot be used as the cache folder ({error}); set {variable} to a folder that can be written."
         ) from error
+
+
+def free_space(where: Path) -> int:
+    """The bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(_existing(where)).free
 
 
 def size_text(size: int) -> str:

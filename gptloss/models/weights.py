@@ -220,16 +220,21 @@ def save(tensors: Iterable[tuple[str, "Tensor"]], file: Path) -> None:
 
 def check_memory(name: str, needs: int) -> None:
     """Raise `GptlossError` if `needs` bytes are more than this machine has to give (where it says so: on Linux)."""
-    try:
-        lines = MEMINFO.read_text().splitlines()
-    except OSError:
-        return
-    free = next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), needs)
-    if free < needs:
+    free = free_memory()
+    if free is not None and free < needs:
         raise GptlossError(
             f"{name} needs {needs / 1e9:.1f} GB of memory and this machine has {free / 1e9:.1f} GB left;"
             " choose a smaller model or close other programs."
         )
+
+
+def free_memory() -> int | None:
+    """The bytes of memory that programs can still have; None where the system does not say so."""
+    try:
+        lines = MEMINFO.read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def read_json(file: Path) -> dict[str, Any]:
