@@ -7,12 +7,13 @@ from pathlib import Path
 from time import perf_counter
 
 from gptloss.conventions import Plan
-from gptloss.corpus import ScoredWindow, Tally, TooShortError
+from gptloss.corpus import CorpusLoss, ScoredWindow, Tally, TooShortError
 from gptloss.corpus_log import Log, passes
 from gptloss.corpus_parquet import PerToken
 from gptloss.corpus_precision import sample_loss
 from gptloss.corpus_text import pieces_of, split
 from gptloss.errors import GptlossError
+from gptloss.hashes import sha256
 from gptloss.models.base import LanguageModel
 
 WHOLE, TRAINING, VALIDATION = "text", "training", "validation"
@@ -20,10 +21,18 @@ WHOLE, TRAINING, VALIDATION = "text", "training", "validation"
 
 @dataclass(frozen=True)
 class Text:
-    """A file to score, and what to call it."""
+    """A file to score, what to call it, its size in bytes and its SHA-256."""
 
     name: str
     path: Path
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, path: Path) -> "Text":
+        """A file as it is now. Raises `GptlossError` if it cannot be read."""
+        checksum = sha256(path)
+        return cls(name, path, path.stat().st_size, checksum)
 
     def parts(self, fraction: float | None) -> Iterator[tuple[str, Iterator[str]]]:
         """(name, pieces) of what is scored by itself: nothing is read across."""
@@ -32,10 +41,46 @@ class Text:
         return zip((TRAINING, VALIDATION), split(self.path, fraction, self.name), strict=True)
 
 
+@dataclass
+class Sums:
+    """What the scored tokens of a part of one text add up to; ln p in nats."""
+
+    tokens: int = 0
+    words: int = 0
+    bytes: int = 0
+    log_likelihood: float = 0.0
+
+    def add(self, window: ScoredWindow) -> None:
+        """Count a window's targets."""
+        self.tokens += len(window.log_probas)
+        self.words += window.words
+        self.bytes += window.bytes
+        self.log_likelihood += window.log_probas.double().sum().item()
+
+    def result(self, plan: Plan) -> CorpusLoss | None:
+        """The means of these sums, without what a window has; None if nothing is scored."""
+        if not self.tokens:
+            return None
+        return CorpusLoss(plan, self.tokens, self.words, self.bytes, self.log_likelihood, (), (), (), (), (), ())
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A part of a text of which the convention scores nothing, and why."""
+
+    text: str
+    part: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.text}{'' if self.part == WHOLE else f', {self.part}'}: {self.reason}"
+
+
 class Run:
     """Texts under a convention: of the whole, and of each part if there are two, a tally and the seconds it took.
 
-    `short` has a sentence for each part of a text of which the convention scores nothing.
+    `files` has each text with the sums of its parts, and `skipped` the parts of which the convention scores nothing.
     """
 
     def __init__(
@@ -50,8 +95,14 @@ class Run:
         self.parts = (WHOLE,) if fraction is None else (WHOLE, TRAINING, VALIDATION)
         self.tallies = {part: Tally(plan) for part in self.parts}
         self.seconds = dict.fromkeys(self.parts, 0.0)
-        self.short: list[str] = []
+        self.files: list[tuple[Text, dict[str, Sums]]] = []
+        self.skipped: list[Skipped] = []
         self._log, self._per_token = log, per_token
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The parts that each text is scored in."""
+        return self.parts[-2:]
 
     @property
     def loss(self) -> float:
@@ -63,20 +114,22 @@ class Run:
 
         Raises `GptlossError` as `scored_windows` and `pieces_of` do, and if nothing is scored of all texts.
         """
-        parts = ((text, part, pieces) for text in texts for part, pieces in text.parts(self.fraction))
-        for number, (text, part, pieces) in enumerate(parts):
+        self.files = [(text, {part: Sums() for part in self.apart}) for text in texts]
+        parts = ((text, sums, *part) for text, sums in self.files for part in text.parts(self.fraction))
+        for number, (text, sums, part, pieces) in enumerate(parts):
             try:
-                yield from self._score(number, text, part, pieces)
+                yield from self._score(number, text, sums[part], part, pieces)
             except TooShortError as error:
-                self.short.append(f"{text.name}{'' if part == WHOLE else f', {part}'}: {error}")
+                self.skipped.append(Skipped(text.name, part, str(error)))
         if not self.tallies[WHOLE].tokens:
-            raise GptlossError(self.short[-1])
+            raise GptlossError(self.skipped[-1].sentence)
 
-    def _score(self, number: int, text: Text, part: str, pieces: Iterator[str]) -> Iterator[int]:
+    def _score(self, number: int, text: Text, sums: Sums, part: str, pieces: Iterator[str]) -> Iterator[int]:
         windows, before = 0, self._clock()
         for scored in passes(self.model, pieces, self.plan, number, self._log):
             for window in scored:
                 self._add(text, part, windows, window)
+                sums.add(window)
                 windows += 1
             now = self._clock()
             for name in {WHOLE, part}:
