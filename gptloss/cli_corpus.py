@@ -24,7 +24,8 @@ from gptloss.provenance import provenance
 
 if TYPE_CHECKING:
     from gptloss.conventions import Plan
-    from gptloss.corpus_run import Deviation, Run, Text
+    from gptloss.corpus_files import Text
+    from gptloss.corpus_run import Deviation, Run
     from gptloss.models import LanguageModel
 
 
@@ -89,7 +90,7 @@ def _corpus(options: argparse.Namespace) -> Iterator[str]:
 
 def _text(file: str, stack: ExitStack) -> "Text":
     """A file that can be read more than once; standard input and pipes are kept in one first."""
-    from gptloss.corpus_run import Text
+    from gptloss.corpus_files import Text
 
     if file != "-" and not _is_pipe(file):
         next(pieces_of(Path(file)), None)

@@ -11,7 +11,8 @@ from typing import Any
 from gptloss import conventions
 from gptloss.cli import aligned
 from gptloss.corpus import CorpusLoss
-from gptloss.corpus_run import WHOLE, Deviation, Run
+from gptloss.corpus_files import WHOLE
+from gptloss.corpus_run import Deviation, Run
 from gptloss.numbers import perplexity_text
 from gptloss.provenance import weights_line
 

@@ -3,15 +3,16 @@
 import hashlib
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptloss import __version__
 from gptloss.errors import GptlossError
-from gptloss.hashes import kept_sha256
-from gptloss.models import Files, find
+from gptloss.hashes import kept_sha256, quick_sha256
+from gptloss.models import Entry, Files, find
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
@@ -60,7 +61,14 @@ def weights_hash(name: str, fresh: bool = False) -> str | None:
     That of one file is the file's own, that of several is of what `sha256sum` prints of them in order of their names.
     Raises `GptlossError` for a name nobody knows, a model that is not here, and a file that cannot be read.
     """
-    return _sha256(find(name).files().weights, fresh)
+    return _sha256(find(name).files().weights, partial(kept_sha256, fresh=fresh))
+
+
+def known_weights(entry: Entry) -> str | None:
+    """The same if it takes no time: None too for weights that are not here or would have to be read."""
+    with suppress(GptlossError):
+        return _sha256(entry.files().weights, quick_sha256)
+    return None
 
 
 def weights_line(known: dict[str, Any]) -> str:
@@ -98,10 +106,13 @@ def _weights(files: Sequence[Path]) -> dict[str, Any] | None:
     return {"sha256": _sha256(files), "files": each}
 
 
-def _sha256(files: Sequence[Path], fresh: bool = False) -> str | None:
-    found = {file.name: kept_sha256(file, fresh) for file in sorted(files, key=lambda file: file.name)}
+def _sha256(files: Sequence[Path], of: Callable[[Path], str | None] = kept_sha256) -> str | None:
+    """One checksum of several files; None for none, and if that of one is None."""
+    found = {file.name: of(file) for file in sorted(files, key=lambda file: file.name)}
     if len(found) < 2:
         return next(iter(found.values()), None)
+    if None in found.values():
+        return None
     return hashlib.sha256("".join(f"{sum_}  {name}\n" for name, sum_ in found.items()).encode()).hexdigest()
 
 
