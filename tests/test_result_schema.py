@@ -118,19 +118,20 @@ def test_the_provenance_has_the_same_fields_everywhere(results: list[Any]) -> No
 
 def test_a_field_more_or_less_is_noticed(results: list[Any]) -> None:
     for result in (result for result in results if "command" in result):
+        one = Draft202012Validator(SCHEMA["$defs"][result["command"]] | {"$defs": SCHEMA["$defs"]})
         places = [result, result["provenance"], result["provenance"]["model"], result["model"]]
-        places += result.get("files", []) + result.get("skipped", []) + result.get("rows", [])
+        places += [place for list_ in ("files", "skipped", "rows") for place in result.get(list_, [])[-1:]]
         places += [place for part in ("training", "validation", "file", "totals") if (place := result.get(part))]
-        places += [part for file in result.get("files", []) for part in file["parts"].values() if part]
+        places += [part for file in result.get("files", [])[-1:] for part in file["parts"].values() if part]
         for place in places:
             for key in [key for key in place if key not in OPTIONAL]:
                 value = place.pop(key)
-                assert not VALIDATOR.is_valid(result), f"nobody misses {key}"
+                assert not one.is_valid(result), f"nobody misses {key}"
                 place[key] = value
             place["more"] = 1
-            assert not VALIDATOR.is_valid(result), f"more than {list(place)}"
+            assert not one.is_valid(result), f"more than {list(place)}"
             del place["more"]
-        VALIDATOR.validate(result)
+        one.validate(result)
 
 
 def test_a_number_that_is_none_is_noticed(results: list[Any]) -> None:
