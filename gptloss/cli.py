@@ -12,6 +12,7 @@ from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
+from gptloss.provenance import provenance, weights_line
 from gptloss.tokens import Token
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def loss_as_json(batch: "ScoredBatch") -> dict[str, Any]:
 
     info = batch.model.info
     return {
+        "command": "loss",
         "model": info.as_json(),
         "rows": _rows_as_json(batch),
         "count": len(batch),
@@ -99,7 +101,12 @@ def loss_as_json(batch: "ScoredBatch") -> dict[str, Any]:
         "perplexity": batch.perplexity,
         "cross_entropy": batch.cross_entropy,
         "uniform_loss": uniform_loss(info.vocab_size),
+        "provenance": _provenance(batch),
     }
+
+
+def _provenance(batch: "ScoredBatch") -> dict[str, Any]:
+    return provenance(batch.model, bos=any(row.before or row.starts for row in batch.rows))
 
 
 def _rows_as_json(batch: "ScoredBatch") -> list[dict[str, Any]]:
@@ -161,7 +168,8 @@ def loss_as_text(batch: "ScoredBatch") -> str:
         ("uniform_loss", f"{uniform_loss(info.vocab_size):.4f}", f"ln {info.vocab_size:,}, a blind guess"),
     ]
     title = f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"
-    return "\n".join([title, "", *aligned([head, *lines], left={0, 1, 2}), "", *aligned(totals, left={0, 2})])
+    origin = weights_line(_provenance(batch))
+    return "\n".join([title, origin, "", *aligned([head, *lines], left={0, 1, 2}), "", *aligned(totals, left={0, 2})])
 
 
 def aligned(lines: Sequence[Sequence[str]], left: set[int]) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,12 @@ from gptloss.conventions import CONVENTIONS
 from gptloss.corpus_text import check_fraction, pieces_of
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
+from gptloss.provenance import provenance
 
 if TYPE_CHECKING:
     from gptloss.conventions import Plan
-    from gptloss.corpus_run import Deviation, Run, Text
+    from gptloss.corpus_files import Text
+    from gptloss.corpus_run import Deviation, Run
     from gptloss.models import LanguageModel
 
 
@@ -77,20 +80,21 @@ def _corpus(options: argparse.Namespace) -> Iterator[str]:
         model = load_model(options.model)
         plan = conventions.plan(options.convention, model.info, options.window, options.stride, options.bos)
         model, deviation = _in_precision(model, options, texts, plan)
+        origin = provenance(model, **asdict(plan), precision=options.precision)
         run = _run(model, plan, options, texts, stack)
         stopped = _score(run, texts)
-    for sentence in run.short:
-        print(f"gptloss: {sentence}", file=sys.stderr)
-    return _told(run, options, deviation, stopped)
+    for skipped in run.skipped:
+        print(f"gptloss: {skipped.sentence}", file=sys.stderr)
+    return _told(run, options.json, origin, deviation, stopped)
 
 
 def _text(file: str, stack: ExitStack) -> "Text":
     """A file that can be read more than once; standard input and pipes are kept in one first."""
-    from gptloss.corpus_run import Text
+    from gptloss.corpus_files import Text
 
     if file != "-" and not _is_pipe(file):
         next(pieces_of(Path(file)), None)
-        return Text(file, Path(file))
+        return Text.of(file, Path(file))
     name = "Standard input" if file == "-" else file
     kept = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "text"
     try:
@@ -98,7 +102,7 @@ def _text(file: str, stack: ExitStack) -> "Text":
             shutil.copyfileobj(source, copy)
     except OSError as error:
         raise GptlossError(f"{name} cannot be kept ({error.strerror or error}); save it as a file first.") from None
-    return Text(name, kept)
+    return Text.of(name, kept)
 
 
 def _is_pipe(file: str) -> bool:
@@ -138,7 +142,7 @@ def _run(
 
 def _score(run: "Run", texts: "Sequence[Text]") -> bool:
     """Score until the end or until Ctrl-C; whether it was stopped. Raises `KeyboardInterrupt` if nothing is known."""
-    total = sum(text.path.stat().st_size for text in texts if text.path.exists())
+    total = sum(text.bytes for text in texts)
     # `disable=None`: no bar where nobody is watching
     with (
         _Stop() as stop,
@@ -170,13 +174,15 @@ class _Stop:
         signal.signal(signal.SIGINT, self._before)
 
 
-def _told(run: "Run", options: argparse.Namespace, deviation: "Deviation | None", stopped: bool) -> Iterator[str]:
+def _told(
+    run: "Run", as_data: bool, origin: dict[str, Any], deviation: "Deviation | None", stopped: bool
+) -> Iterator[str]:
     """The result; then a stop goes on to `main`."""
     from gptloss.cli_corpus_output import as_json, as_text
 
-    if options.json:
-        yield json.dumps(as_json(run, options.precision, deviation, stopped), allow_nan=False)
+    if as_data:
+        yield json.dumps(as_json(run, origin, deviation, stopped), allow_nan=False)
     else:
-        yield as_text(run, options.precision, deviation, stopped)
+        yield as_text(run, origin, deviation, stopped)
     if stopped:
         raise KeyboardInterrupt

@@ -4,38 +4,47 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gptloss import conventions
 from gptloss.cli import aligned
 from gptloss.corpus import CorpusLoss
-from gptloss.corpus_run import WHOLE, Deviation, Run
+from gptloss.corpus_files import WHOLE
+from gptloss.corpus_run import Deviation, Run
 from gptloss.numbers import perplexity_text
+from gptloss.provenance import weights_line
 
 
-def as_json(run: Run, precision: str, deviation: Deviation | None, stopped: bool) -> dict[str, Any]:
+def as_json(run: Run, origin: dict[str, Any], deviation: Deviation | None, stopped: bool) -> dict[str, Any]:
     """The whole as plain data at full precision, and each part under its name; logs in nats, memory in MB.
 
-    A part of which nothing is scored yet is None. `incomplete` is there only after a stop, `deviation` only for a
-    lower precision than float32.
+    `origin` is the run's provenance. A part of which nothing is scored yet is None. `incomplete` is there only after
+    a stop, `deviation` only for a lower precision than float32.
     """
-    whole, *parts = [_part_as_json(run, part, precision) for part in run.parts]
-    result = {**(whole or {}), **dict(zip(run.parts[1:], parts, strict=True))}
+    whole, *parts = [_part_as_json(run, part, origin["precision"]) for part in run.parts]
+    result = {"command": "corpus", "model": run.model.info.as_json(), **(whole or {})}
+    result |= dict(zip(run.parts[1:], parts, strict=True))
     if deviation is not None:
         result |= {"deviation": deviation.loss, "deviation_tokens": deviation.tokens}
-    return {**result, "incomplete": True} if stopped else result
+    if stopped:
+        result["incomplete"] = True
+    skipped = [{"file": gone.text, "part": gone.part, "reason": gone.reason} for gone in run.skipped]
+    return {**result, "files": list(_files_as_json(run)), "skipped": skipped, "provenance": origin}
 
 
-def _part_as_json(run: Run, part: str, precision: str) -> dict[str, Any] | None:
-    if not run.tallies[part].tokens:
+def _files_as_json(run: Run) -> Iterator[dict[str, Any]]:
+    for text, parts in run.files:
+        numbers = {part: _numbers(sums.result(run.plan)) for part, sums in parts.items()}
+        yield {"name": text.name, "bytes": text.bytes, "sha256": text.sha256, "parts": numbers}
+
+
+def _numbers(result: CorpusLoss | None) -> dict[str, Any] | None:
+    """The sums and means of scored tokens; None if there are none."""
+    if result is None:
         return None
-    result, seconds = run.tallies[part].snapshot(), run.seconds[part]
     return {
-        "convention": run.plan.convention,
-        "window": run.plan.window,
-        "stride": run.plan.stride,
-        "bos": run.plan.bos,
         "tokens_scored": result.tokens_scored,
         "words": result.words,
         "bytes": result.bytes,
@@ -45,6 +54,16 @@ def _part_as_json(run: Run, part: str, precision: str) -> dict[str, Any] | None:
         "word_perplexity": result.word_perplexity,
         "byte_perplexity": result.byte_perplexity,
         "bits_per_byte": result.bits_per_byte,
+    }
+
+
+def _part_as_json(run: Run, part: str, precision: str) -> dict[str, Any] | None:
+    if not run.tallies[part].tokens:
+        return None
+    result, seconds = run.tallies[part].snapshot(), run.seconds[part]
+    return {
+        **asdict(run.plan),
+        **(_numbers(result) or {}),
         "loss_stderr": result.loss_stderr,
         "seconds": seconds,
         "tokens_per_second": result.tokens_scored / seconds,
@@ -66,16 +85,16 @@ def peak_rss_mb() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def as_text(run: Run, precision: str, deviation: Deviation | None, stopped: bool) -> str:
-    """Model and convention, then a table for each part."""
+def as_text(run: Run, origin: dict[str, Any], deviation: Deviation | None, stopped: bool) -> str:
+    """Model, its weights and convention, then a table for each part."""
     info, count = run.model.info, run.tallies[WHOLE].tokens
     lines = [f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"]
-    lines.append(conventions.sentence(run.plan))
+    lines += [weights_line(origin), conventions.sentence(run.plan)]
     if stopped:
         lines.append(f"Incomplete: stopped after {_count(count, 'token')}.")
-    for part in run.parts if len(run.parts) == 1 else run.parts[1:]:
+    for part in run.apart:
         lines += ["", *_part_as_text(run, part)]
-    return "\n".join([*lines, "", *aligned(list(_costs(run, precision, deviation)), left={0, 2})])
+    return "\n".join([*lines, "", *aligned(list(_costs(run, origin["precision"], deviation)), left={0, 2})])
 
 
 def _part_as_text(run: Run, part: str) -> list[str]:
@@ -111,6 +130,10 @@ def _perplexity(result: CorpusLoss, count: int) -> str:
 
 def _costs(run: Run, precision: str, deviation: Deviation | None) -> Iterator[tuple[str, str, str]]:
     seconds, memory = run.seconds[WHOLE], peak_rss_mb()
+    if run.skipped:
+        what = "text" if run.fraction is None else "part"
+        all_ = _count(len(run.files) * len(run.apart), what)
+        yield "skipped", f"{len(run.skipped):,}", f"of {all_}, empty or too short"
     told = ""
     if deviation is not None:
         told = (

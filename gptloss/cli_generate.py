@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
+from gptloss.provenance import provenance
 from gptloss.tokens import text_of
 
 if TYPE_CHECKING:
-    from gptloss.models import ModelInfo
+    from gptloss.models import LanguageModel
     from gptloss.sampling import Sampler, Step
 
 
@@ -62,7 +63,7 @@ def _generate(options: argparse.Namespace) -> str | Iterator[str]:
     steps = islice(generate(model, prompt, sampler, seed=options.seed, bos=options.bos), options.tokens)
     if not options.json:
         return text_pieces(steps)
-    result = made_as_json(model.info, prompt, options.bos, options.seed, sampler, tuple(steps))
+    result = made_as_json(model, prompt, options.bos, options.seed, sampler, tuple(steps))
     return json.dumps(result, allow_nan=False)
 
 
@@ -83,18 +84,27 @@ def text_pieces(steps: Iterable["Step"]) -> Iterator[str]:
 
 
 def made_as_json(
-    info: "ModelInfo", prompt: str, bos: bool, seed: int, sampler: "Sampler", steps: tuple["Step", ...]
+    model: "LanguageModel", prompt: str, bos: bool, seed: int, sampler: "Sampler", steps: tuple["Step", ...]
 ) -> dict[str, Any]:
     """What was generated, and from what, as plain data at full precision; logs and entropies in nats."""
     return {
-        "model": info.as_json(),
+        "command": "generate",
+        "model": model.info.as_json(),
         "prompt": prompt,
         "bos": bos,
         "seed": seed,
         **asdict(sampler),
         "text": text_of(step.token for step in steps),
         "tokens": [_step_as_json(step) for step in steps],
+        "provenance": _provenance(model, len(model.tokenizer.encode(prompt)) + bos + len(steps) - 1, bos),
     }
+
+
+def _provenance(model: "LanguageModel", read: int, bos: bool) -> dict[str, Any]:
+    """Of a text of which so many tokens were read: when the context is full, the last ones anew at every step."""
+    if read <= (limit := model.info.context_length):
+        return provenance(model, bos=bos)
+    return provenance(model, bos=bos, convention="sliding", window=limit, stride=1)
 
 
 def _step_as_json(step: "Step") -> dict[str, Any]:

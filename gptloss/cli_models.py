@@ -11,13 +11,19 @@ from tqdm import tqdm
 from gptloss import models
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, REGISTRY, Entry, Progress, hub, store
+from gptloss.provenance import DIGITS, known_weights
 
 
 def add_parser(commands: Any) -> None:
     """Add `models list | pull | where | remove` to the command line."""
     parser = commands.add_parser("models", help="list, pull and remove models")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="the models, and which are on this machine")
+    listing = actions.add_parser(
+        "list",
+        help="the models, and which are on this machine",
+        description="The models, and which are on this machine. The SHA-256 of large weights is known once a result"
+        " was made with them, until they change; reading them would take seconds.",
+    )
     listing.add_argument("--json", action="store_true", help="a JSON list; sizes in bytes")
     listing.set_defaults(run=_list)
     pull = actions.add_parser("pull", help="fetch a model, whole or not at all")
@@ -46,19 +52,22 @@ def _list(options: argparse.Namespace) -> str:
         return json.dumps(rows)
     from gptloss.cli import aligned
 
-    head = ("name", "title", "parameters", "size", "architecture", "here", "licence", "source")
-    lines = [
-        tuple(
-            f"{row[key]:,}" if key == "parameters" else store.size_text(row[key]) if key == "size" else str(row[key])
-            for key in head
-        )
-        for row in (row | {"here": "yes" if row["here"] else "no"} for row in rows)
-    ]
-    return "\n".join(aligned([head, *lines], left={0, 1, 4, 5, 6, 7}))
+    lines = [tuple(cells.values()) for cells in map(_cells, rows)]
+    return "\n".join(aligned([tuple(rows[0]), *lines], left={0, 1, 4, 5, 6, 7, 8}))
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    """A model as text, in the order of `as_json`."""
+    return {key: str(value) for key, value in row.items()} | {
+        "parameters": f"{row['parameters']:,}",
+        "size": store.size_text(row["size"]),
+        "here": "yes" if row["here"] else "no",
+        "weights": row["weights"][:DIGITS] if row["weights"] else "–",
+    }
 
 
 def as_json(entry: Entry) -> dict[str, Any]:
-    """A model as plain data; `size` is bytes on the disk."""
+    """A model as plain data; `size` is bytes on the disk, `weights` their SHA-256 if that is known at once."""
     info = entry.info
     return {
         "name": info.name,
@@ -69,6 +78,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
         "here": entry.here(),
         "licence": info.licence,
         "source": entry.source() if entry.source else info.source,
+        "weights": known_weights(entry),
     }
 
 

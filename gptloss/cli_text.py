@@ -1,6 +1,7 @@
 """`gptloss text`: what every token of a text costs, and the text's loss, perplexity and bits per byte."""
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from gptloss.cli_models import add_model
-from gptloss.corpus_text import pieces_of
+from gptloss.corpus_text import readable
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.provenance import provenance, weights_line
 from gptloss.tokens import Token
 
 if TYPE_CHECKING:
@@ -37,21 +39,24 @@ def add_parser(commands: Any) -> None:
 
 
 def _text(options: argparse.Namespace) -> str:
-    name, text = _read(options.file)
+    from gptloss.text import decoded
+
+    name, raw = _read(options.file)
+    text = decoded(raw, name)
     model = load_model(options.model)
     batch, stride = _score(model, name, text, options.bos)
     if options.json:
-        return json.dumps(text_as_json(batch, options.bos, stride), allow_nan=False)
-    return text_as_text(batch, stride)
+        file = {"name": name, "bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+        return json.dumps(text_as_json(batch, options.bos, stride, file), allow_nan=False)
+    return text_as_text(batch, options.bos, stride)
 
 
-def _read(file: str) -> tuple[str, str]:
-    """What to call the text, and the text."""
-    from gptloss.text import decoded
-
+def _read(file: str) -> tuple[str, bytes]:
+    """What to call the text, and its bytes."""
     if file == "-":
-        return "Standard input", decoded(sys.stdin.buffer.read(), "Standard input")
-    return file, "".join(pieces_of(Path(file), file))
+        return "Standard input", sys.stdin.buffer.read()
+    with readable(file):
+        return file, Path(file).read_bytes()
 
 
 def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["ScoredBatch", int | None]:
@@ -77,13 +82,18 @@ def _move(bar: "tqdm[Any]", done: int) -> None:
     bar.update(done - bar.n)
 
 
-def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[str, Any]:
-    """The text of a batch's one row as plain data, at full precision; logs and entropies in nats."""
+def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None, file: dict[str, Any]) -> dict[str, Any]:
+    """The text of a batch's one row as plain data, at full precision; logs and entropies in nats.
+
+    `file` says what text it is.
+    """
     from gptloss.text import totals
 
     info, result = batch.model.info, totals(batch)
     return {
+        "command": "text",
         "model": info.as_json(),
+        "file": file,
         "window": info.context_length if stride else None,
         "stride": stride,
         "bos": bos,
@@ -97,7 +107,15 @@ def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[st
             "bytes": result.bytes,
             "words": result.words,
         },
+        "provenance": _provenance(batch, bos, stride),
     }
+
+
+def _provenance(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[str, Any]:
+    if stride is None:
+        return provenance(batch.model, bos=bos)
+    window = batch.model.info.context_length
+    return provenance(batch.model, bos=bos, convention="sliding", window=window, stride=stride)
 
 
 def _only_read(batch: "ScoredBatch") -> tuple[Token, ...]:
@@ -131,7 +149,7 @@ def _tokens_as_json(batch: "ScoredBatch") -> Iterator[dict[str, Any]]:
         }
 
 
-def text_as_text(batch: "ScoredBatch", stride: int | None) -> str:
+def text_as_text(batch: "ScoredBatch", bos: bool, stride: int | None) -> str:
     """The text as a table to read, a line a token, then the totals and what each is spread over."""
     from gptloss.cli import aligned
     from gptloss.text import totals
@@ -178,7 +196,10 @@ def text_as_text(batch: "ScoredBatch", stride: int | None) -> str:
             f"e^(nats per word), over {_count(result.words, 'word')}",
         ),
     ]
-    return "\n".join([title, read, "", *aligned([head, *unread, *lines], left={1}), "", *aligned(sums, left={0, 2})])
+    origin = weights_line(_provenance(batch, bos, stride))
+    return "\n".join(
+        [title, origin, read, "", *aligned([head, *unread, *lines], left={1}), "", *aligned(sums, left={0, 2})]
+    )
 
 
 def _count(amount: int, what: str) -> str:

@@ -3,39 +3,22 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 from gptloss.conventions import Plan
 from gptloss.corpus import ScoredWindow, Tally, TooShortError
+from gptloss.corpus_files import TRAINING, VALIDATION, WHOLE, Skipped, Sums, Text
 from gptloss.corpus_log import Log, passes
 from gptloss.corpus_parquet import PerToken
 from gptloss.corpus_precision import sample_loss
-from gptloss.corpus_text import pieces_of, split
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
-
-WHOLE, TRAINING, VALIDATION = "text", "training", "validation"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A file to score, and what to call it."""
-
-    name: str
-    path: Path
-
-    def parts(self, fraction: float | None) -> Iterator[tuple[str, Iterator[str]]]:
-        """(name, pieces) of what is scored by itself: nothing is read across."""
-        if fraction is None:
-            return iter([(WHOLE, pieces_of(self.path, self.name))])
-        return zip((TRAINING, VALIDATION), split(self.path, fraction, self.name), strict=True)
 
 
 class Run:
     """Texts under a convention: of the whole, and of each part if there are two, a tally and the seconds it took.
 
-    `short` has a sentence for each part of a text of which the convention scores nothing.
+    `files` has each text with the sums of its parts, and `skipped` the parts of which the convention scores nothing.
     """
 
     def __init__(
@@ -50,8 +33,14 @@ class Run:
         self.parts = (WHOLE,) if fraction is None else (WHOLE, TRAINING, VALIDATION)
         self.tallies = {part: Tally(plan) for part in self.parts}
         self.seconds = dict.fromkeys(self.parts, 0.0)
-        self.short: list[str] = []
+        self.files: list[tuple[Text, dict[str, Sums]]] = []
+        self.skipped: list[Skipped] = []
         self._log, self._per_token = log, per_token
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The parts that each text is scored in."""
+        return self.parts[-2:]
 
     @property
     def loss(self) -> float:
@@ -63,20 +52,22 @@ class Run:
 
         Raises `GptlossError` as `scored_windows` and `pieces_of` do, and if nothing is scored of all texts.
         """
-        parts = ((text, part, pieces) for text in texts for part, pieces in text.parts(self.fraction))
-        for number, (text, part, pieces) in enumerate(parts):
+        self.files = [(text, {part: Sums() for part in self.apart}) for text in texts]
+        parts = ((text, sums, *part) for text, sums in self.files for part in text.parts(self.fraction))
+        for number, (text, sums, part, pieces) in enumerate(parts):
             try:
-                yield from self._score(number, text, part, pieces)
+                yield from self._score(number, text, sums[part], part, pieces)
             except TooShortError as error:
-                self.short.append(f"{text.name}{'' if part == WHOLE else f', {part}'}: {error}")
+                self.skipped.append(Skipped(text.name, part, str(error)))
         if not self.tallies[WHOLE].tokens:
-            raise GptlossError(self.short[-1])
+            raise GptlossError(self.skipped[-1].sentence)
 
-    def _score(self, number: int, text: Text, part: str, pieces: Iterator[str]) -> Iterator[int]:
+    def _score(self, number: int, text: Text, sums: Sums, part: str, pieces: Iterator[str]) -> Iterator[int]:
         windows, before = 0, self._clock()
         for scored in passes(self.model, pieces, self.plan, number, self._log):
             for window in scored:
                 self._add(text, part, windows, window)
+                sums.add(window)
                 windows += 1
             now = self._clock()
             for name in {WHOLE, part}:

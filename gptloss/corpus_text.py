@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gptloss.errors import GptlossError
@@ -25,8 +26,15 @@ def pieces_of(source: str | Path, name: str | None = None) -> Iterator[str]:
         yield from (source[start : start + PIECE] for start in range(0, len(source), PIECE))
         return
     name = str(source) if name is None else name
-    try:
+    with readable(name):
         yield from _decoded(source, name)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """What goes wrong in this block with reading the file called `name` becomes a `GptlossError`."""
+    try:
+        yield
     except IsADirectoryError:
         raise GptlossError(f"{name} is a folder; name a text file in it.") from None
     except FileNotFoundError:

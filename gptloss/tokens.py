@@ -25,6 +25,8 @@ GPT2_BREAKS = re.compile(
 )
 
 BYTES = 256
+# What the byte bigram is counted in.
+SAMPLE = GPT2_FILE.with_name("sample.txt")
 
 _MARKS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 

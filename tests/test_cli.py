@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import pytest
 
 from gptloss.cli import main
 from gptloss.models import LanguageModel
+from gptloss.tokens import SAMPLE
 from tests.test_scoring import PROBAS
 
 COMMAND = [
@@ -27,7 +29,7 @@ def test_json_in_a_process_of_its_own() -> None:
     run = subprocess.run([sys.executable, "-m", "gptloss", *COMMAND, "--json"], capture_output=True, check=True)
     assert run.stderr == b""
     result = json.loads(run.stdout)
-    keys = "model rows count avg_log_proba loss perplexity cross_entropy uniform_loss"
+    keys = "command model rows count avg_log_proba loss perplexity cross_entropy uniform_loss provenance"
     assert list(result) == keys.split()
     assert result["model"] == {
         "name": "gpt2-untrained",
@@ -53,6 +55,9 @@ def test_json_in_a_process_of_its_own() -> None:
     assert result["perplexity"] == pytest.approx(48725.8, abs=1)
     assert result["cross_entropy"] == pytest.approx(result["loss"], abs=1e-5)
     assert result["uniform_loss"] == pytest.approx(10.824905)
+    assert result["command"] == "loss"
+    assert result["provenance"]["model"]["weights"]["files"][0]["name"] == "model.safetensors"
+    assert (result["provenance"]["convention"], result["provenance"]["start_token"]) == ("whole", None)
 
 
 def test_the_table_has_the_lectures_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +65,19 @@ def test_the_table_has_the_lectures_numbers(capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     for number in ("7.45e-05", "1 in 13,416", "-9.5042", "-10.7940", "10.7940", "48,725.8", "10.8249", "·chocolate"):
         assert number in text
+
+
+def test_the_table_names_the_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["loss", "--input", "every effort moves you", "--model", "bigram"]) == 0
+    checksum = hashlib.sha256(SAMPLE.read_bytes()).hexdigest()
+    assert capsys.readouterr().out.splitlines()[1] == f"weights: made on this machine, SHA-256 {checksum[:12]}"
+
+
+@pytest.mark.parametrize("targets", [[], ["--target", " effort"]])
+def test_a_start_token_is_told(targets: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["loss", "--input", "every", *targets, "--bos", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["provenance"]["start_token"]
+    assert told == {"id": 50256, "text": "<|endoftext|>"}
 
 
 def test_without_targets_the_input_is_shifted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """`gptloss corpus`: the numbers and keys, a run that is stopped or killed, and one sentence for what is wrong."""
 
+import hashlib
 import io
 import itertools
 import json
@@ -38,7 +39,11 @@ KEYS = [
     "peak_rss_mb",
     "precision",
 ]
+FRONT = ["command", "model"]
+END = ["files", "skipped", "provenance"]
 MEASURED = {"seconds", "tokens_per_second", "peak_rss_mb"}
+# What a text is called, and the threads of another process.
+CIRCUMSTANCES = {"files", "skipped", "provenance"}
 
 
 def answer(capsys: pytest.CaptureFixture[str], *options: object) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *options: object) -> str:
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two results agree to the last digit in all that is not a measurement of the machine."""
+    """Whether the numbers of two results agree to the last digit, but for measurements of the machine."""
     return _plain(one) == _plain(other)
 
 
@@ -68,13 +73,13 @@ def _plain(result: dict[str, Any]) -> dict[str, Any]:
     return {
         key: _plain(value) if isinstance(value, dict) else value
         for key, value in result.items()
-        if key not in MEASURED
+        if key not in MEASURED | CIRCUMSTANCES
     }
 
 
 def test_the_keys_and_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     result = answer(capsys, SAMPLE)
-    assert list(result) == KEYS
+    assert list(result) == [*FRONT, *KEYS, *END]
     raw = TEXT.encode()
     table = Bigram(REGISTRY["bigram"].info).log_probas.double()
     wanted = sum(table[one, other].item() for one, other in itertools.pairwise(raw))
@@ -93,7 +98,7 @@ def test_the_keys_and_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_split_has_the_same_keys_for_each_part(capsys: pytest.CaptureFixture[str]) -> None:
     result = answer(capsys, SAMPLE, "--split", 0.9, "--convention", "book", "--window", 100)
-    assert list(result) == [*KEYS, "training", "validation"]
+    assert list(result) == [*FRONT, *KEYS, "training", "validation", *END]
     parts = [result["training"], result["validation"]]
     assert [list(part) for part in parts] == [KEYS, KEYS]
     cut = int(0.9 * len(TEXT))
@@ -111,6 +116,44 @@ def test_several_files_are_texts_of_their_own(tmp_path: Path, capsys: pytest.Cap
     for key in ("tokens_scored", "words", "bytes", "log_likelihood"):
         assert both[key] == pytest.approx(alone[0][key] + alone[1][key])
     assert both["loss"] != pytest.approx((alone[0]["loss"] + alone[1]["loss"]) / 2, abs=1e-6), "weighted by tokens"
+
+
+@pytest.mark.parametrize("split", [[], ["--split", 0.7]])
+def test_each_file_has_its_numbers_and_they_add_up(
+    split: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("a.txt", TEXT[:500]), ("b.txt", "\ufeff" + TEXT[500:1300]), ("c.txt", "tea" * 400)):
+        (tmp_path / name).write_text(text, "utf-8")
+    names = [str(tmp_path / name) for name in ("a.txt", "b.txt", "a.txt", "c.txt")]
+    result = answer(capsys, *names, "--window", 50, *split)
+    assert [file["name"] for file in result["files"]] == names
+    for file in result["files"]:
+        raw = Path(file["name"]).read_bytes()
+        assert (file["bytes"], file["sha256"]) == (len(raw), hashlib.sha256(raw).hexdigest())
+        alone = answer(capsys, file["name"], "--window", 50, *split)
+        wholes = {part: alone[part] for part in ("training", "validation")} if split else {"text": alone}
+        assert list(file["parts"]) == list(wholes)
+        for part, numbers in file["parts"].items():
+            assert list(numbers) == KEYS[4:13]
+            assert numbers == {key: wholes[part][key] for key in numbers}, "to the last digit"
+    parts = [numbers for file in result["files"] for numbers in file["parts"].values()]
+    for key in ("tokens_scored", "words", "bytes"):
+        assert sum(part[key] for part in parts) == result[key]
+    assert math.fsum(part["log_likelihood"] for part in parts) == pytest.approx(result["log_likelihood"], rel=1e-12)
+    assert result["skipped"] == []
+
+
+def test_it_says_what_scored_and_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = answer(capsys, SAMPLE, "--convention", "strided", "--window", 64)
+    assert result["command"] == "corpus"
+    assert result["model"] == REGISTRY["bigram"].info.as_json()
+    told = result["provenance"]
+    assert told["model"]["weights"]["sha256"] == hashlib.sha256(SAMPLE.read_bytes()).hexdigest()
+    assert (told["convention"], told["window"], told["stride"]) == ("strided", 64, 32)
+    assert told["start_token"] is None
+    (tmp_path / "a.txt").write_text("every effort moves you", "utf-8")
+    told = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained")["provenance"]
+    assert told["start_token"] == {"id": 50256, "text": "<|endoftext|>"}
 
 
 def test_the_conventions_and_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +180,8 @@ def test_the_table_says_the_convention(capsys: pytest.CaptureFixture[str]) -> No
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
-    assert lines[1].startswith("rolling: windows of 200 tokens, one after the other, the last one filled leftwards")
+    assert lines[1].startswith("weights: made on this machine, SHA-256 ")
+    assert lines[2].startswith("rolling: windows of 200 tokens, one after the other, the last one filled leftwards")
     assert lines.index("training") < lines.index("validation")
     assert sum(line.startswith("loss ") for line in lines) == 2
     assert len({line.index("nats per token") for line in lines if "nats per token" in line}) == 1
@@ -149,8 +193,8 @@ def test_bfloat16_says_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixtu
     exact = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained")
     options = (tmp_path / "a.txt", "--model", "gpt2-untrained", "--precision", "bfloat16")
     lower = answer(capsys, *options)
-    assert list(lower) == [*KEYS, "deviation", "deviation_tokens"]
-    assert lower["precision"] == "bfloat16"
+    assert list(lower) == [*FRONT, *KEYS, "deviation", "deviation_tokens", *END]
+    assert lower["precision"] == lower["provenance"]["precision"] == "bfloat16"
     assert lower["deviation_tokens"] == lower["tokens_scored"] == exact["tokens_scored"]
     assert lower["deviation"] == pytest.approx(lower["loss"] - exact["loss"], abs=1e-5)
     assert 0 < abs(lower["deviation"]) < 0.01
@@ -245,7 +289,20 @@ def test_one_empty_file_among_others_is_told_and_passed_over(
     alone = answer(capsys, SAMPLE)
     assert main(["corpus", str(tmp_path / "empty.txt"), str(SAMPLE), "--model", "bigram", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert same(json.loads(out), alone)
+    result = json.loads(out)
+    assert same(result, alone)
+    assert result["skipped"] == [
+        {
+            "file": str(tmp_path / "empty.txt"),
+            "part": "text",
+            "reason": "The text is empty; choose one with a few sentences.",
+        }
+    ]
+    assert [file["parts"]["text"] is None for file in result["files"]] == [True, False]
+    assert main(["corpus", str(tmp_path / "empty.txt"), str(SAMPLE), "--model", "bigram"]) == 0
+    assert "skipped 1 of 2 texts, empty or too short" in " ".join(capsys.readouterr().out.split())
+    assert main(["corpus", str(SAMPLE), "--model", "bigram"]) == 0
+    assert "skipped" not in capsys.readouterr().out
     assert err == f"gptloss: {tmp_path / 'empty.txt'}: The text is empty; choose one with a few sentences.\n"
 
 
@@ -268,7 +325,10 @@ def test_standard_input_and_pipes(
 ) -> None:
     wanted = answer(capsys, SAMPLE, "--split", 0.5)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(SAMPLE.read_bytes())))
-    assert same(answer(capsys, "-", "--split", 0.5), wanted)
+    piped = answer(capsys, "-", "--split", 0.5)
+    assert same(piped, wanted)
+    assert [file.pop("name") for file in piped["files"] + wanted["files"]] == ["Standard input", str(SAMPLE)]
+    assert piped["files"] == wanted["files"]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ab\xff")))
     assert "Standard input is not UTF-8: byte 2 is 0xFF" in refusal(capsys, "-")
 

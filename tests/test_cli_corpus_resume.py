@@ -14,7 +14,7 @@ import pytest
 from gptloss.cli import main
 from gptloss.models import load_model
 from tests.browser import ROOT
-from tests.test_cli_corpus import KEYS, SAMPLE, TEXT, answer, refusal, same
+from tests.test_cli_corpus import END, FRONT, KEYS, SAMPLE, TEXT, answer, refusal, same
 
 LONG = ["--model", "bigram", "--window", "64", "--split", "0.6", "--json"]
 
@@ -86,9 +86,13 @@ def test_ctrl_c_prints_what_is_known_and_the_run_can_go_on(
     out, err = run.communicate(timeout=60)
     assert (run.returncode, err) == (130, "gptloss: stopped.\n")
     known = json.loads(out)
-    assert list(known) == [*KEYS, "training", "validation", "incomplete"]
+    assert list(known) == [*FRONT, *KEYS, "training", "validation", "incomplete", *END]
     assert known["incomplete"] is True
     assert known["validation"] is None
+    (file,) = known["files"]
+    assert file["parts"]["training"]["tokens_scored"] == known["tokens_scored"]
+    assert file["parts"]["validation"] is None
+    assert known["skipped"] == [], "what was not reached was not skipped"
     lines = [json.loads(line) for line in log.read_bytes().splitlines()[1:]]
     assert known["tokens_scored"] == sum(64 * len(line["log_likelihoods"]) for line in lines)
     assert known["log_likelihood"] == pytest.approx(sum(sum(line["log_likelihoods"]) for line in lines))

@@ -48,10 +48,10 @@ def test_the_text_alone_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json(tiny: LanguageModel, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--temperature", "1.5", "--top-k", "40", "--top-p", "0.9", "--seed", "7", "--tokens", "5"]
     result = as_json(capsys, PROMPT, "--model", "tiny", *options)
-    keys = "model prompt bos seed temperature top_k top_p text tokens"
+    keys = "command model prompt bos seed temperature top_k top_p text tokens provenance"
     assert list(result) == keys.split()
     assert result["model"] == {"name": "tiny", "vocab_size": 50257, "context_length": 16, "parameters": 0}
-    assert [result[key] for key in keys.split()[1:7]] == [PROMPT, False, 7, 1.5, 40, 0.9]
+    assert [result[key] for key in keys.split()[2:8]] == [PROMPT, False, 7, 1.5, 40, 0.9]
     made = [step for step, _ in zip(generate(tiny, PROMPT, Sampler(1.5, 40, 0.9), seed=7), range(5), strict=False)]
     assert result["text"] == text_of(step.token for step in made)
     for token, step in zip(result["tokens"], made, strict=True):
@@ -64,6 +64,14 @@ def test_json(tiny: LanguageModel, capsys: pytest.CaptureFixture[str]) -> None:
         ]  # fmt: skip
         assert [list(entry) for entry in token["top"]] == [["id", "text", "log_proba"]] * 10
         assert [entry["id"] for entry in token["top"]] == [prediction.token.id for prediction in step.top]
+
+
+def test_a_full_context_is_told(tiny: LanguageModel, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model reads 16 tokens: the last token that is made is read by nobody."""
+    fits = 17 - len(tiny.tokenizer.encode(PROMPT))
+    for more, told in ((0, ("whole", None, None)), (1, ("sliding", 16, 1))):
+        result = as_json(capsys, PROMPT, "--model", "tiny", "--tokens", str(fits + more))
+        assert tuple(result["provenance"][key] for key in ("convention", "window", "stride")) == told
 
 
 def test_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +121,7 @@ def test_the_prompt_may_come_from_standard_input(
 def test_a_start_token_alone_is_a_prompt(capsys: pytest.CaptureFixture[str]) -> None:
     result = as_json(capsys, "", "--bos", "--tokens", "2")
     assert result["bos"] is True
+    assert result["provenance"]["start_token"]["id"] == 50256
     assert len(result["tokens"]) == 2
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from gptloss import hashes
 from gptloss.cli import main
 from gptloss.models import REGISTRY, Progress, hub, smollm2, store, weights
 from gptloss.models.base import Report
+from gptloss.provenance import weights_hash
+from gptloss.tokens import SAMPLE
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,7 @@ def test_the_list_says_what_each_is(capsys: pytest.CaptureFixture[str]) -> None:
     models = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
     assert list(models) == ["gpt2-untrained", "smollm2-135m", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl",
                             "uniform", "bigram"]  # fmt: skip
-    keys = ["name", "title", "parameters", "size", "architecture", "here", "licence", "source"]
+    keys = ["name", "title", "parameters", "size", "architecture", "here", "licence", "source", "weights"]
     assert all(list(model) == keys for model in models.values())
     assert models["smollm2-135m"]["here"] is False
     assert models["uniform"]["here"] is True
@@ -46,6 +49,37 @@ def test_the_list_says_what_each_is(capsys: pytest.CaptureFixture[str]) -> None:
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 9
     assert "124,439,808  548 MB" in table[3]
+
+
+def test_the_list_says_which_weights_are_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of large ones once a result has been made; never by reading them."""
+    monkeypatch.setattr(hashes, "LARGE", 50)
+    kept = store.folder(smollm2.NAME)
+    kept.mkdir(parents=True)
+    weights.save([("a", torch.ones(1))], kept / weights.SINGLE)
+    (kept / smollm2.TOKENIZER).write_text('{"version": "1.0"}')
+
+    def listed() -> dict[str, str | None]:
+        with monkeypatch.context() as nothing_is_read:
+            nothing_is_read.setattr(hashes, "sha256", lambda _: pytest.fail("a file is read"))
+            assert main(["models", "list", "--json"]) == 0
+        return {model["name"]: model["weights"] for model in json.loads(capsys.readouterr().out)}
+
+    assert set(listed().values()) == {None}
+    known = weights_hash(smollm2.NAME)
+    assert listed() == dict.fromkeys(REGISTRY) | {smollm2.NAME: known}
+    assert main(["models", "list"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[-1] for line in lines[:5]] == ["weights", "–", known[:12], "–", "–"]
+
+
+def test_a_small_file_is_read_for_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    found = {model["name"]: model["weights"] for model in json.loads(capsys.readouterr().out)}
+    assert found["bigram"] == hashes.sha256(SAMPLE)
+    assert found["uniform"] is None
 
 
 @pytest.mark.usefixtures("network")

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -16,7 +17,7 @@ from gptloss.cli import main
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.toy import SAMPLE, Uniform
 
-KEYS = ["model", "window", "stride", "bos", "tokens", "totals"]
+KEYS = ["command", "model", "file", "window", "stride", "bos", "tokens", "totals", "provenance"]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,11 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, 
 def test_the_tokens_and_the_totals(gpt2: LanguageModel, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = answer(capsys, file)
     assert list(result) == KEYS
-    assert result["model"]["name"] == "gpt2-untrained"
+    assert result["command"] == "text"
+    assert result["model"]["name"] == result["provenance"]["model"]["name"] == "gpt2-untrained"
+    checksum = hashlib.sha256(b"every effort moves you").hexdigest()
+    assert result["file"] == {"name": str(file), "bytes": 22, "sha256": checksum}
+    assert result["provenance"]["convention"] == "whole"
     assert (result["window"], result["stride"], result["bos"]) == (None, None, False)
     first, second, *_ = result["tokens"]
     assert first == {"id": 16833, "text": "every", "bytes": b"every".hex(), "log_proba": None, "rank": None,
@@ -74,6 +79,7 @@ def test_after_the_start_token_every_token_counts(
 ) -> None:
     result = answer(capsys, file, "--bos")
     assert result["bos"] is True
+    assert result["provenance"]["start_token"]["id"] == 50256
     assert [token["text"] for token in result["tokens"]] == ["every", " effort", " moves", " you"]
     assert result["totals"]["bytes"] == 22
     assert result["totals"]["tokens"] == result["totals"]["words"] == 4
@@ -88,6 +94,8 @@ def test_a_text_longer_than_the_context_is_read_in_windows(
     (tmp_path / "long.txt").write_text(text, "utf-8")
     result = answer(capsys, tmp_path / "long.txt", "--model", "tiny")
     assert (result["window"], result["stride"]) == (16, 8)
+    told = result["provenance"]
+    assert (told["convention"], told["window"], told["stride"], told["start_token"]) == ("sliding", 16, 8, None)
     ids = [token.id for token in tiny.tokenizer.encode(text)]
     assert [token["id"] for token in result["tokens"]] == ids
     scored = [token["log_proba"] for token in result["tokens"]]
@@ -135,6 +143,7 @@ def test_the_table_says_what_each_number_is_spread_over(file: Path, capsys: pyte
     assert main(["text", str(file)]) == 0
     out = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[1].startswith("weights: made on this machine, SHA-256 ")
     assert "Read at once." in lines
     assert "– every 16833 – – – – –" in lines
     assert "1 ·effort 3626 258 7.45e-05 1 in 13,416 -9.5042 10.6579" in lines
@@ -148,6 +157,8 @@ def test_from_standard_input_in_a_process_of_its_own() -> None:
     run = subprocess.run(command, input="tea 💙".encode(), capture_output=True, check=True)
     assert run.stderr == b""  # nobody is watching
     assert json.loads(run.stdout)["totals"]["bits_per_byte"] == pytest.approx(8)
+    checksum = hashlib.sha256("tea 💙".encode()).hexdigest()
+    assert json.loads(run.stdout)["file"] == {"name": "Standard input", "bytes": 8, "sha256": checksum}
 
 
 def test_progress_for_somebody_who_is_watching(tmp_path: Path) -> None:

@@ -386,8 +386,9 @@ def test_the_original_comes_from_the_hub(
     monkeypatch.setattr("gptloss.models.llama.LlamaConfig", lambda: TINY)
     monkeypatch.setattr(smollm2, "INFO", replace(smollm2.INFO, vocab_size=TINY.vocab_size))
     model = load_model(smollm2.NAME)
-    assert model.info.source == name
-    assert [row["source"] for row in map(as_json, REGISTRY.values()) if row["name"] == smollm2.NAME] == [name]
+    source = f"{name}, 16 bits a weight"
+    assert model.info.source == source
+    assert [row["source"] for row in map(as_json, REGISTRY.values()) if row["name"] == smollm2.NAME] == [source]
     wanted = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)(torch.tensor([[5, 9, 200]])).logits[
         0
     ]

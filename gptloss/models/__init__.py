@@ -9,13 +9,14 @@ from typing import Literal, get_args
 
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import checkpoint, hub, smollm2, untrained, weights
-from gptloss.models.base import Entry, LanguageModel, ModelInfo, Progress, Report
-from gptloss.tokens import BYTES, ByteTokenizer
+from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo, Progress, Report
+from gptloss.tokens import BYTES, SAMPLE, ByteTokenizer
 
 __all__ = [
     "DEFAULT_MODEL",
     "REGISTRY",
     "Entry",
+    "Files",
     "LanguageModel",
     "ModelInfo",
     "Progress",
@@ -38,7 +39,7 @@ def _toy(info: ModelInfo) -> LanguageModel:
     return toy.Uniform(info) if info.name == "uniform" else toy.Bigram(info)
 
 
-def _toy_entry(name: str, title: str, weights: str, parameters: int) -> Entry:
+def _toy_entry(name: str, title: str, weights: str, parameters: int, *counted: Path) -> Entry:
     info = ModelInfo(
         name=name,
         title=title,
@@ -50,7 +51,7 @@ def _toy_entry(name: str, title: str, weights: str, parameters: int) -> Entry:
         licence="MIT",
         source="made on this machine",
     )
-    return Entry(info, ByteTokenizer, partial(_toy, info))
+    return Entry(info, ByteTokenizer, partial(_toy, info), files=lambda: Files(counted))
 
 
 REGISTRY: dict[str, Entry] = {
@@ -60,7 +61,7 @@ REGISTRY: dict[str, Entry] = {
         smollm2.entry(),
         *map(checkpoint.openai_entry, checkpoint.OPENAI),
         _toy_entry("uniform", "Uniform over bytes", "no weights: a blind guess", 0),
-        _toy_entry("bigram", "Byte bigram", "counts of a short sample text", BYTES * BYTES),
+        _toy_entry("bigram", "Byte bigram", "counts of a short sample text", BYTES * BYTES, SAMPLE),
     )
 }
 

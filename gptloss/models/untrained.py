@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from gptloss.errors import GptlossError
 from gptloss.models import store, weights
-from gptloss.models.base import Entry, ModelInfo
-from gptloss.tokens import gpt2_tokenizer
+from gptloss.models.base import Entry, Files, ModelInfo
+from gptloss.tokens import GPT2_FILE, gpt2_tokenizer
 
 if TYPE_CHECKING:
     from gptloss.models.gpt2 import GPT2, GPTConfig, GPTModel
@@ -31,7 +31,17 @@ INFO = ModelInfo(
 
 def entry() -> Entry:
     """The lecture's model in the registry."""
-    return Entry(INFO, gpt2_tokenizer, load, remove=lambda: store.remove(NAME))
+    return Entry(INFO, gpt2_tokenizer, load, remove=lambda: store.remove(NAME), files=files)
+
+
+def files() -> Files:
+    """The kept weights; none of those that could not be kept, or are damaged, and so are made anew."""
+    kept = store.folder(NAME)
+    try:
+        weights.headers(kept)
+    except GptlossError:
+        return Files(tokenizer=(GPT2_FILE,))
+    return Files(weights.files(kept), (GPT2_FILE,))
 
 
 def load() -> "GPT2":
