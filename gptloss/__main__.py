@@ -1,5 +1,58 @@
-"""python -m gptloss"""
+"""The program `gptloss`, or `python -m gptloss`: nothing is imported before Ctrl-C is watched for."""
 
-from gptloss.cli import main
+import sys
 
-raise SystemExit(main())
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
+
+
+def main() -> int:
+    """Run the command line. Returns the exit status: 0, or 2 after a mistake of the user's. Ctrl-C ends it with 130.
+
+    SIGTERM is as Ctrl-C: what is stopped clears up after itself.
+    """
+    try:
+        sys.unraisablehook = _lost
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # a job in the background is not to hear Ctrl-C
+                signal.signal(number, _stop)
+        from gptloss import cli
+
+        status = cli.main()
+    except KeyboardInterrupt:
+        _end("gptloss: stopped.\n")
+    return _end() if status == 130 else status
+
+
+def _stop(number: int, frame: "FrameType | None") -> "NoReturn":
+    """Raise `KeyboardInterrupt`, but not in an import: torch's and numpy's make other errors of it, or a crash."""
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            _end("gptloss: stopped.\n")
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _lost(raised: "sys.UnraisableHookArgs") -> None:
+    """What was raised in a callback is told and passed over; Ctrl-C is not."""
+    if isinstance(raised.exc_value, KeyboardInterrupt):
+        _end("gptloss: stopped.\n")
+    sys.__unraisablehook__(raised)
+
+
+def _end(told: str = "") -> "NoReturn":
+    """End with 130, at once: Python itself would end by the signal if Ctrl-C came in an `exec`."""
+    import os
+
+    try:
+        os.write(2, told.encode())
+    finally:
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

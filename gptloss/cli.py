@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gptloss import cli_corpus, cli_doctor, cli_generate, cli_models, cli_text
+from gptloss import cli_corpus, cli_doctor, cli_generate, cli_models, cli_text, stdout
 from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
@@ -25,12 +24,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
+    def print_help(self, file: Any = None) -> None:
+        """As ever, but a full disk is told."""
+        stdout.write(self.format_help())
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit status: 0, or 2 after a mistake of the user's."""
-    options = _parser().parse_args(argv)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a console may lack `·`
+    """Run a command. Returns the exit status: 0, 2 after a mistake of the user's, 130 after Ctrl-C."""
     try:
+        stdout.check()
+        options = _parser().parse_args(argv)
         _print(options.run(options))
     except GptlossError as error:
         print(f"gptloss: {error}", file=sys.stderr)
@@ -38,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gptloss: stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        return 0  # the reader, `head` for one, has seen enough
     return 0
 
 
@@ -47,11 +50,11 @@ def _print(output: str | Iterator[str]) -> None:
     """Write a text, or its pieces as they come. A line that is stopped in the middle is ended too."""
     try:
         for piece in [output] if isinstance(output, str) else output:
-            print(piece, end="", flush=True)
+            stdout.write(piece)
     except KeyboardInterrupt:
-        print(flush=True)
+        stdout.write("\n")
         raise
-    print(flush=True)
+    stdout.write("\n")
 
 
 def _parser() -> argparse.ArgumentParser:

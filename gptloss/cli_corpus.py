@@ -20,11 +20,13 @@ from gptloss.conventions import CONVENTIONS
 from gptloss.corpus_text import check_fraction, pieces_of
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
+from gptloss.outputs import alone, check_apart
 from gptloss.provenance import provenance
 
 if TYPE_CHECKING:
     from gptloss.conventions import Plan
     from gptloss.corpus_files import Text
+    from gptloss.corpus_parquet import PerToken
     from gptloss.corpus_run import Deviation, Run
     from gptloss.models import LanguageModel
 
@@ -66,6 +68,9 @@ def add_parser(commands: Any) -> None:
         help="bfloat16 can be quicker and is less exact, by the deviation that is printed; default: %(default)s",
     )
     parser.add_argument("--per-token", metavar="FILE", help="write each scored token to a Parquet file; logs in nats")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="let --per-token replace a file that is not of its kind"
+    )
     parser.add_argument("--resume", metavar="LOG", help="keep what is scored in a file, or go on from what is in it")
     parser.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     parser.set_defaults(run=_corpus)
@@ -74,14 +79,16 @@ def add_parser(commands: Any) -> None:
 def _corpus(options: argparse.Namespace) -> Iterator[str]:
     """Score, and give the result as it is printed; after Ctrl-C what is known so far."""
     with ExitStack() as stack:
+        _check_outputs(options)
         texts = [_text(file, stack) for file in options.files]
+        per_token = _per_token(options, stack)
         if options.split is not None:
             check_fraction(options.split)
         model = load_model(options.model)
         plan = conventions.plan(options.convention, model.info, options.window, options.stride, options.bos)
         model, deviation = _in_precision(model, options, texts, plan)
         origin = provenance(model, **asdict(plan), precision=options.precision)
-        run = _run(model, plan, options, texts, stack)
+        run = _run(model, plan, options, texts, per_token, stack)
         stopped = _score(run, texts)
     for skipped in run.skipped:
         print(f"gptloss: {skipped.sentence}", file=sys.stderr)
@@ -124,19 +131,42 @@ def _in_precision(
     return scorer, deviation(model, scorer, texts, plan, options.split) if lower else None
 
 
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise `GptlossError` if the log or the Parquet file is a text to score, or if they are one file."""
+    from gptloss.corpus_parquet import unfinished
+
+    texts = [Path("/dev/stdin" if file == "-" else file) for file in options.files]
+    outputs = [("--resume", Path(options.resume))] if options.resume else []
+    if options.per_token:
+        path = Path(options.per_token)
+        outputs += [("--per-token", file) for file in (path, *([unfinished(path)] if path.name else []))]
+    check_apart(texts, outputs)
+
+
+def _per_token(options: argparse.Namespace, stack: ExitStack) -> "PerToken | None":
+    """The Parquet file; and nobody else writes the log from now on."""
+    from gptloss.corpus_parquet import PerToken
+
+    if options.resume:
+        stack.enter_context(alone(Path(options.resume)))
+    return stack.enter_context(PerToken(Path(options.per_token), options.overwrite)) if options.per_token else None
+
+
 def _run(
-    model: "LanguageModel", plan: "Plan", options: argparse.Namespace, texts: "Sequence[Text]", stack: ExitStack
+    model: "LanguageModel",
+    plan: "Plan",
+    options: argparse.Namespace,
+    texts: "Sequence[Text]",
+    per_token: "PerToken | None",
+    stack: ExitStack,
 ) -> "Run":
     from gptloss.corpus_log import Log, run_of
-    from gptloss.corpus_parquet import PerToken
     from gptloss.corpus_run import Run
 
-    log = per_token = None
+    log = None
     if options.resume:
         same = run_of(model, plan, options.precision, options.split, [text.path for text in texts])
         log = stack.enter_context(Log(Path(options.resume), same))
-    if options.per_token:
-        per_token = stack.enter_context(PerToken(Path(options.per_token), model.tokenizer))
     return Run(model, plan, options.split, log, per_token)
 
 
@@ -157,21 +187,23 @@ def _score(run: "Run", texts: "Sequence[Text]") -> bool:
 
 
 class _Stop:
-    """Ctrl-C in this block asks to stop after the forward pass that runs; once more, and it stops at once."""
+    """Ctrl-C or SIGTERM in this block asks to stop after the forward pass that runs; once more stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def __enter__(self) -> "_Stop":
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def _ask(self, *_: object) -> None:
         self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in self._before:
+            signal.signal(number, signal.default_int_handler)
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def _told(

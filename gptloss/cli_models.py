@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import signal
 import sys
 from typing import Any
 
 from tqdm import tqdm
 
-from gptloss import models
+from gptloss import models, stdout
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, REGISTRY, Entry, Progress, hub, store
 from gptloss.provenance import DIGITS, known_weights
@@ -83,7 +82,6 @@ def as_json(entry: Entry) -> dict[str, Any]:
 
 
 def _pull(options: argparse.Namespace) -> str:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a stopped pull clears up after itself
     if models.is_here(options.name):
         return f"{options.name} is here already."
     with _Bar() as bar:
@@ -92,7 +90,7 @@ def _pull(options: argparse.Namespace) -> str:
 
 
 def _print_json(progress: Progress) -> None:
-    print(json.dumps({"doing": progress.doing, "done": progress.done, "total": progress.total}), flush=True)
+    stdout.write(json.dumps({"doing": progress.doing, "done": progress.done, "total": progress.total}) + "\n")
 
 
 class _Bar:

@@ -1,15 +1,24 @@
 """Every scored token as a line of a Parquet file, written as the run goes on."""
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from gptloss import __version__
 from gptloss.corpus import ScoredWindow
 from gptloss.errors import GptlossError
+from gptloss.outputs import alone, check_free, writing
 from gptloss.tokens import Tokenizer
 
 # Lines that are written together: 5 MB while they are collected.
 GROUP = 1 << 14
+# What a Parquet file begins with.
+MAGIC = b"PAR1"
+
+
+def unfinished(path: Path) -> Path:
+    """Where the lines are until the file is whole."""
+    return path.with_name(f"{path.name}.unfinished")
 
 
 class PerToken:
@@ -17,21 +26,18 @@ class PerToken:
 
     Columns: `file`, `part` (training, validation or text), `position` (the token's place in the part, from 0), `id`,
     `bytes`, `log_proba` (nats), `window` (its number in the part, from 0). The file has its name when it is whole:
-    after an error it is not there, after a stop it has what was scored. Raises `GptlossError` without pyarrow, and
-    for a file that cannot be written.
+    after an error it is as it was before, after a stop it has what was scored; what a killed run left is overwritten
+    by the next. Raises `GptlossError` without pyarrow, for a file that cannot be written or that another run writes,
+    and for one that is there and is not such a file, unless `overwrite` is set.
     """
 
-    def __init__(self, path: Path, tokenizer: Tokenizer) -> None:
+    def __init__(self, path: Path, overwrite: bool = False) -> None:
         try:
             import pyarrow
             import pyarrow.parquet
         except ImportError:
             raise GptlossError("Parquet files need pyarrow; `pip install pyarrow` brings it.") from None
-        if not path.name or path.is_dir():
-            raise GptlossError(f"{path} is a folder; name a file in it.")
         self.path = path
-        self._unfinished = path.with_name(f"{path.name}.unfinished")
-        self._tokenizer = tokenizer
         self._arrow = pyarrow
         self._schema = pyarrow.schema(
             {
@@ -42,24 +48,29 @@ class PerToken:
                 "bytes": pyarrow.binary(),
                 "log_proba": pyarrow.float32(),
                 "window": pyarrow.int64(),
-            }
+            },
+            {"gptloss": __version__},
         )
         self._lines: dict[str, list[Any]] = {name: [] for name in self._schema.names}
-        try:
-            self._writer = pyarrow.parquet.ParquetWriter(self._unfinished, self._schema)
-        except OSError as error:
-            raise self._unusable(error) from None
+        check_free(path, self._is_ours, overwrite)
+        with ExitStack() as held:
+            held.enter_context(alone(path))
+            check_free(unfinished(path), _is_begun, overwrite)
+            with writing(path):
+                self._writer = pyarrow.parquet.ParquetWriter(unfinished(path), self._schema)
+            self._held = held.pop_all()
 
     def __enter__(self) -> "PerToken":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._finish()
-        else:
-            self._give_up()
+        with self._held:
+            if kind is None:
+                self._finish()
+            else:
+                self._give_up()
 
-    def add(self, file: str, part: str, number: int, scored: ScoredWindow, bos: bool) -> None:
+    def add(self, file: str, part: str, number: int, scored: ScoredWindow, bos: bool, tokenizer: Tokenizer) -> None:
         """The tokens of window `number` of a part of a file; `bos`: the part begins with a start token."""
         ids, size = scored.ids.tolist(), len(scored.ids)
         first = scored.window.first - bos
@@ -68,7 +79,7 @@ class PerToken:
             "part": [part] * size,
             "position": range(first, first + size),
             "id": ids,
-            "bytes": [self._tokenizer.token(id).raw for id in ids],
+            "bytes": [tokenizer.token(id).raw for id in ids],
             "log_proba": scored.log_probas.tolist(),
             "window": [number] * size,
         }
@@ -80,28 +91,32 @@ class PerToken:
     def _write(self) -> None:
         table = self._arrow.table(self._lines, schema=self._schema)
         self._lines = {name: [] for name in self._schema.names}
-        try:
+        with writing(self.path):
             self._writer.write_table(table)
-        except OSError as error:
-            raise self._unusable(error) from None
 
     def _finish(self) -> None:
         try:
             self._write()
-            self._writer.close()
-            self._unfinished.replace(self.path)
-        except OSError as error:
-            self._give_up()
-            raise self._unusable(error) from None
-        except GptlossError:
+            with writing(self.path):
+                self._writer.close()
+                unfinished(self.path).replace(self.path)
+        except BaseException:
             self._give_up()
             raise
 
     def _give_up(self) -> None:
         with suppress(OSError):
             self._writer.close()
-        self._unfinished.unlink(missing_ok=True)
+        unfinished(self.path).unlink(missing_ok=True)
 
-    def _unusable(self, error: OSError) -> GptlossError:
-        reason = error.strerror or error
-        return GptlossError(f"{self.path} cannot be written ({reason}); make room, or name another file.")
+    def _is_ours(self, path: Path) -> bool:
+        try:
+            return b"gptloss" in (self._arrow.parquet.read_schema(path).metadata or {})
+        except (OSError, ValueError):
+            return False
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether this may be what a killed run left."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) in (b"", MAGIC)

@@ -79,7 +79,7 @@ class Run:
         for name in {WHOLE, part}:
             self.tallies[name].add(window)
         if self._per_token:
-            self._per_token.add(text.name, part, number, window, self.plan.bos)
+            self._per_token.add(text.name, part, number, window, self.plan.bos, self.model.tokenizer)
 
     def _clock(self) -> float:
         """Seconds of this process, and of those before it that are in the log."""
