@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptloss import cli_corpus, cli_doctor, cli_generate, cli_models, cli_text, stdout
+from gptloss.cli_compute import add_compute, load
 from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
-from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
 from gptloss.provenance import provenance, weights_line
 from gptloss.tokens import Token
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the row's target, one for each input; without any, inputs are shifted by one token",
     )
     add_model(loss)
+    add_compute(loss)
     loss.add_argument("--bos", action="store_true", help="put the model's start token in front of every row")
     loss.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     loss.set_defaults(run=_loss)
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _loss(options: argparse.Namespace) -> str:
-    model = load_model(options.model)
+    model = load(options)
     from gptloss.scoring import score
 
     batch = score(model, options.input, options.target, bos=options.bos)
@@ -109,7 +110,8 @@ def loss_as_json(batch: "ScoredBatch") -> dict[str, Any]:
 
 
 def _provenance(batch: "ScoredBatch") -> dict[str, Any]:
-    return provenance(batch.model, bos=any(row.before or row.starts for row in batch.rows))
+    bos = any(row.before or row.starts for row in batch.rows)
+    return provenance(batch.model, bos=bos, precision=batch.precision)
 
 
 def _rows_as_json(batch: "ScoredBatch") -> list[dict[str, Any]]:

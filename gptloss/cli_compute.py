@@ -11,8 +11,11 @@ from gptloss.models import load_model
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
 
+EXACT = ("float32", "float64")
+PRECISIONS = (*EXACT, "bfloat16")
 
-def add_compute(parser: argparse.ArgumentParser, precisions: Sequence[str] = ("float32", "float64")) -> None:
+
+def add_compute(parser: argparse.ArgumentParser, precisions: Sequence[str] = EXACT) -> None:
     """Add the three options; `precisions` are those that the command can have."""
     parser.add_argument(
         "--kernel",
@@ -36,15 +39,19 @@ def use_compute(kernel: str | None, threads: int | None) -> None:
     if kernel is not None:
         from gptloss.models.fast import plan
 
-        os.environ[plan.VARIABLE] = kernel
-        plan.told()
+        os.environ[plan.VARIABLE] = plan.checked(kernel)
     if threads is not None:
         most = os.cpu_count() or 1
         if not 1 <= threads <= most:
             raise GptlossError(f"--threads is {threads}; use 1 to {most}, the processors of this machine.")
-        import torch
+        use_threads(threads)
 
-        torch.set_num_threads(threads)
+
+def use_threads(count: int) -> None:
+    """Have PyTorch compute on so many threads from now on."""
+    import torch
+
+    torch.set_num_threads(count)
 
 
 def load(options: argparse.Namespace) -> "LanguageModel":

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from gptloss import conventions
+from gptloss.cli_compute import PRECISIONS, add_compute, load, use_threads
 from gptloss.cli_models import add_model
 from gptloss.conventions import CONVENTIONS
 from gptloss.corpus_text import check_fraction, pieces_of
 from gptloss.errors import GptlossError
-from gptloss.models import load_model
 from gptloss.outputs import alone, check_apart
 from gptloss.provenance import provenance
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gptloss.corpus_parquet import PerToken
     from gptloss.corpus_run import Deviation, Run
     from gptloss.models import LanguageModel
+    from gptloss.models.fast.plan import Kernels
 
 
 def add_parser(commands: Any) -> None:
@@ -61,12 +62,7 @@ def add_parser(commands: Any) -> None:
         metavar="F",
         help="score the first part of each text, 0.9 of its characters for example, and the rest apart",
     )
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="bfloat16 can be quicker and is less exact, by the deviation that is printed; default: %(default)s",
-    )
+    add_compute(parser, PRECISIONS)
     parser.add_argument("--per-token", metavar="FILE", help="write each scored token to a Parquet file; logs in nats")
     parser.add_argument(
         "--overwrite", action="store_true", help="let --per-token replace a file that is not of its kind"
@@ -84,9 +80,9 @@ def _corpus(options: argparse.Namespace) -> Iterator[str]:
         per_token = _per_token(options, stack)
         if options.split is not None:
             check_fraction(options.split)
-        model = load_model(options.model)
+        model, kernels = _loaded(options)
         plan = conventions.plan(options.convention, model.info, options.window, options.stride, options.bos)
-        model, deviation = _in_precision(model, options, texts, plan)
+        model, deviation = _in_precision(model, options, kernels, texts, plan)
         origin = provenance(model, **asdict(plan), precision=options.precision)
         run = _run(model, plan, options, texts, per_token, stack)
         stopped = _score(run, texts)
@@ -119,15 +115,37 @@ def _is_pipe(file: str) -> bool:
         return False
 
 
+def _loaded(options: argparse.Namespace) -> "tuple[LanguageModel, Kernels | None]":
+    """The model, and the kernels that it has to take on: a run that goes on computes as it began."""
+    from gptloss.corpus_log import computed
+    from gptloss.models.fast import plan
+
+    before = computed(Path(options.resume)) if options.resume else None
+    model = load(options)
+    if before and options.threads is None:
+        use_threads(before.threads)
+    return model, before.kernels if before and plan.told() is None else None
+
+
 def _in_precision(
-    model: "LanguageModel", options: argparse.Namespace, texts: "Sequence[Text]", plan: "Plan"
+    model: "LanguageModel",
+    options: argparse.Namespace,
+    kernels: "Kernels | None",
+    texts: "Sequence[Text]",
+    plan: "Plan",
 ) -> "tuple[LanguageModel, Deviation | None]":
     """The model that scores, and what its precision does to the loss."""
-    from gptloss.corpus_precision import in_precision
+    from gptloss.corpus_precision import in_precision, is_slow
     from gptloss.corpus_run import deviation
 
-    scorer = in_precision(model, options.precision)
-    lower = options.precision != "float32"
+    if is_slow(options.precision):
+        print(
+            "gptloss: This processor does not multiply in bfloat16 and imitates it, which takes 6 to 25 times as long"
+            " as float32; leave --precision out to be quick and exact.",
+            file=sys.stderr,
+        )
+    scorer = in_precision(model, options.precision, kernels)
+    lower = options.precision == "bfloat16"
     return scorer, deviation(model, scorer, texts, plan, options.split) if lower else None
 
 

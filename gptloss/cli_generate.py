@@ -9,9 +9,9 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from gptloss.cli_compute import add_compute, load
 from gptloss.cli_models import add_model
 from gptloss.errors import GptlossError
-from gptloss.models import load_model
 from gptloss.provenance import provenance
 from gptloss.tokens import text_of
 
@@ -25,6 +25,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("generate", help="continue a text, token by token; prints what is added to it")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to continue; - reads standard input")
     add_model(parser)
+    add_compute(parser)
     parser.add_argument("--tokens", type=int, default=20, metavar="N", help="how many; default: %(default)s")
     parser.add_argument(
         "--temperature",
@@ -59,7 +60,7 @@ def _generate(options: argparse.Namespace) -> str | Iterator[str]:
         raise GptlossError(f"--tokens is {options.tokens}, so there is nothing to generate; ask for 1 or more.")
     sampler = Sampler(options.temperature, options.top_k, options.top_p)
     prompt = _prompt(options.prompt)
-    model = load_model(options.model)
+    model = load(options)
     steps = islice(generate(model, prompt, sampler, seed=options.seed, bos=options.bos), options.tokens)
     if not options.json:
         return text_pieces(steps)

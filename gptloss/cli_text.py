@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from gptloss.cli_compute import add_compute, load
 from gptloss.cli_models import add_model
 from gptloss.corpus_text import readable
 from gptloss.errors import GptlossError
-from gptloss.models import load_model
 from gptloss.numbers import odds_text, perplexity_text, proba_text
 from gptloss.provenance import provenance, weights_line
 from gptloss.tokens import Token
@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("text", help="the loss of a text, token by token; of any length")
     parser.add_argument("file", metavar="FILE", help="a text file in UTF-8; - reads standard input")
     add_model(parser)
+    add_compute(parser)
     parser.add_argument(
         "--bos", action="store_true", help="read the model's start token first, so that the first token counts too"
     )
@@ -43,7 +44,7 @@ def _text(options: argparse.Namespace) -> str:
 
     name, raw = _read(options.file)
     text = decoded(raw, name)
-    model = load_model(options.model)
+    model = load(options)
     batch, stride = _score(model, name, text, options.bos)
     if options.json:
         file = {"name": name, "bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
@@ -113,9 +114,11 @@ def text_as_json(batch: "ScoredBatch", bos: bool, stride: int | None, file: dict
 
 def _provenance(batch: "ScoredBatch", bos: bool, stride: int | None) -> dict[str, Any]:
     if stride is None:
-        return provenance(batch.model, bos=bos)
+        return provenance(batch.model, bos=bos, precision=batch.precision)
     window = batch.model.info.context_length
-    return provenance(batch.model, bos=bos, convention="sliding", window=window, stride=stride)
+    return provenance(
+        batch.model, bos=bos, convention="sliding", window=window, stride=stride, precision=batch.precision
+    )
 
 
 def _only_read(batch: "ScoredBatch") -> tuple[Token, ...]:

@@ -1,14 +1,15 @@
 """The log of a long run: what was scored is kept line by line, so that a run that was stopped goes on from there.
 
-The first line says which run it is of. A line for each forward pass follows, with ln p of every target in float32,
-so that all that is made of them is the same to the last digit.
+The first line says which run it is of, and how it computes: a run that goes on computes likewise. A line for each
+forward pass follows, with ln p of every target in the run's precision, so that all that is made of them is the same
+to the last digit.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import IO, Any
@@ -18,21 +19,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gptloss.conventions import Plan, Window
-from gptloss.corpus import TOKENS, ScoredWindow, batches, forward, score_batch, with_log_probas
+from gptloss.conventions import Plan
+from gptloss.corpus import TOKENS, ScoredWindow, batches, score_batch, with_log_probas
 from gptloss.corpus_stream import Read
 from gptloss.errors import GptlossError
+from gptloss.hashes import sha256
 from gptloss.models.base import LanguageModel
 from gptloss.models.fast import plan as kernel_plan
 from gptloss.models.fast.layers import kernels_of
+from gptloss.models.fast.plan import Kernels
+from gptloss.provenance import checksums
 
 MARK = b'{"gptloss": "corpus", '
 # No first line is longer, so that of another file no more is read.
 HEADER = 1 << 24
-# What weights are known by.
-PROBE = "Every effort moves you."
-# By so much, in nats, may ln p of the same model differ between two runs of it: threads add in different orders.
-CLOSE = 0.01
+
+
+@dataclass(frozen=True)
+class Computed:
+    """How the run of a log computes: one that goes on has to do the same."""
+
+    kernels: Kernels
+    threads: int
+
+
+def computed(path: Path) -> Computed | None:
+    """What the log says of that; None if there is no log yet.
+
+    Raises `GptlossError` for a kernel that this machine does not have.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError), path.open("rb") as file:
+        header = file.readline(HEADER)
+        if header.startswith(MARK) and header.endswith(b"\n"):
+            run = json.loads(header)
+            return Computed(kernel_plan.kernels_from_json(run["kernels"]), int(run["threads"]))
+    return None
 
 
 class Log:
@@ -45,6 +66,7 @@ class Log:
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self.path = path
         self.seconds = 0.0
+        self._kind = "<f8" if run.get("precision") == "float64" else "<f4"
         self._number = 1
         self._reading = True
         try:
@@ -91,18 +113,18 @@ class Log:
         self._number += 1
         try:
             entry = json.loads(line)
-            log_probas = np.frombuffer(base64.b64decode(entry["log_probas"], validate=True), "<f4")
+            log_probas = np.frombuffer(base64.b64decode(entry["log_probas"], validate=True), self._kind)
             self.seconds += entry["seconds"]
             expected = [text, batch[0].window.start, sum(read.window.scored for read in batch)]
             if [entry["text"], entry["start"], len(log_probas)] != expected:
                 raise ValueError
         except (ValueError, KeyError, TypeError):
             raise GptlossError(f"{self.path} is damaged in line {self._number}; delete it to begin again.") from None
-        return torch.from_numpy(log_probas.astype(np.float32))
+        return torch.from_numpy(log_probas.astype(log_probas.dtype.newbyteorder("=")))
 
     def add(self, text: int, scored: Sequence[ScoredWindow], seconds: float) -> None:
         """Keep a forward pass, and the seconds it took. Raises `GptlossError` if the disk does not take it."""
-        log_probas = torch.cat([window.log_probas for window in scored]).numpy().astype("<f4")
+        log_probas = torch.cat([window.log_probas for window in scored]).numpy().astype(self._kind)
         self._write(
             {
                 "text": text,
@@ -128,20 +150,29 @@ class Log:
 
     def _check_run(self, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
         for key, value in ours.items():
-            if not _same(theirs.get(key), value):
-                told = isinstance(value, str | int | float)
-                what = f"its {key} is {theirs.get(key)} and now it is {value}" if told else f"its {key} are others"
-                raise GptlossError(f"{self.path} is the log of another run: {what}; name another file.")
+            if theirs.get(key) != value and key != "name":  # one folder has many names
+                raise GptlossError(
+                    f"{self.path} is the log of another run: {_told(key, theirs, ours)} name another file."
+                )
 
     def _unusable(self, error: OSError) -> GptlossError:
         reason = error.strerror or error
         return GptlossError(f"The log {self.path} cannot be used ({reason}); make room, or name another file.")
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(other, list) and other and isinstance(other[0], float):
-        return len(one or []) == len(other) and bool(np.allclose(one, other, rtol=0, atol=CLOSE))
-    return bool(one == other)
+def _told(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """What is other in a run than in that of the log."""
+    before, now = theirs.get(key), ours[key]
+    if key == "kernels":
+        return f"it was computed with other kernels; leave --kernel and {kernel_plan.VARIABLE} out, or"
+    if key == "threads":
+        return f"it was computed on {before} threads and now there are {now}; leave --threads out, or"
+    if key == "model":
+        same = theirs.get("name") == ours["name"]
+        named = f"its model is {theirs.get('name')} and now it is {ours['name']}"
+        return f"the files of {ours['name']} were others, by their SHA-256;" if same else f"{named};"
+    told = isinstance(now, str | int | float)
+    return f"its {key} is {before} and now it is {now};" if told else f"its {key} are others;"
 
 
 def passes(
@@ -166,10 +197,11 @@ def passes(
 def run_of(
     model: LanguageModel, plan: Plan, precision: str, split: float | None, files: Sequence[Path]
 ) -> dict[str, Any]:
-    """What two runs must have in common for one to go on with the log of the other; texts by their SHA-256."""
+    """What two runs must have in common for one to go on with the log of the other; files by their SHA-256."""
+    machine = kernel_plan.machine()
     return {
-        "model": model.info.name,
-        "weights": _probe(model),
+        "name": model.info.name,
+        "model": checksums(model),
         "precision": precision,
         "convention": plan.convention,
         "window": plan.window,
@@ -178,22 +210,7 @@ def run_of(
         "tokens_a_pass": TOKENS,
         "kernels": kernel_plan.kernels_as_json(kernels_of(model)),
         "threads": torch.get_num_threads(),
+        **{name: machine[name] for name in ("processor", "capability", "torch")},
         "split": split or "none",
         "texts": [sha256(file) for file in files],
     }
-
-
-def _probe(model: LanguageModel) -> list[float]:
-    """ln p of a few tokens, which other weights would not give."""
-    ids = np.array([token.id for token in model.tokenizer.encode(PROBE)][: model.info.context_length + 1])
-    size = len(ids) - 1
-    return forward(model, [Read(Window(0, size, 1), ids[:-1], ids[1:], 0, 0)]).tolist()
-
-
-def sha256(file: Path) -> str:
-    """The checksum of a file of any size. Raises `GptlossError` if it cannot be read."""
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise GptlossError(f"{file} cannot be read ({error.strerror or error}); name another file.") from None

@@ -1,8 +1,6 @@
 """Where a result comes from: the program, the model with its files, and how the text was read, as plain data."""
 
 import hashlib
-import platform
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -38,6 +36,9 @@ def provenance(
     """
     import torch
 
+    from gptloss.models.fast import plan
+    from gptloss.models.fast.layers import kernels_of
+
     files = _files(model)
     return {
         "gptloss": __version__,
@@ -49,9 +50,9 @@ def provenance(
         "window": window,
         "stride": stride,
         "precision": precision,
-        "kernels": _kernels(model),
+        "kernels": plan.kernels_as_json(kernels_of(model)),
         "threads": torch.get_num_threads(),
-        "processor": {"name": _processor(), "capability": torch.backends.cpu.get_cpu_capability()},
+        "processor": {"name": plan.processor(), "capability": torch.backends.cpu.get_cpu_capability()},
     }
 
 
@@ -62,6 +63,18 @@ def weights_hash(name: str, fresh: bool = False) -> str | None:
     Raises `GptlossError` for a name nobody knows, a model that is not here, and a file that cannot be read.
     """
     return _sha256(find(name).files().weights, partial(kept_sha256, fresh=fresh))
+
+
+def checksums(model: "LanguageModel") -> dict[str, str | None]:
+    """The SHA-256 of a model's weights, config and tokenizer, read now; of one without files its name.
+
+    Raises `GptlossError` for a file that cannot be read.
+    """
+    files = _files(model)
+    if not files.weights:
+        return {"name": model.info.name}
+    fresh = partial(kept_sha256, fresh=True)
+    return {name: _sha256(getattr(files, name), fresh) for name in ("weights", "config", "tokenizer")}
 
 
 def known_weights(entry: Entry) -> str | None:
@@ -121,16 +134,3 @@ def _start_token(model: "LanguageModel") -> dict[str, Any]:
 
     token = start_token(model)
     return {"id": token.id, "text": token.text}
-
-
-def _kernels(model: "LanguageModel") -> dict[str, Any]:
-    """What multiplies the model's matrices."""
-    return {}
-
-
-def _processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    with suppress(OSError):
-        if name := re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE):
-            return name[1].strip()
-    return platform.processor() or platform.machine()

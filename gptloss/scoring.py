@@ -163,6 +163,11 @@ class ScoredBatch:
         return measures.perplexity(self.loss)
 
     @property
+    def precision(self) -> str:
+        """`float32` or `float64`: what the model computed in."""
+        return str(self.logits.dtype).removeprefix("torch.")
+
+    @property
     def target_bytes(self) -> int:
         """How many bytes of text the targets stand for."""
         return sum(len(token.raw) for token in self.targets)

@@ -66,12 +66,16 @@ def kernels(shapes: Iterable[Shape], pack: bool = False) -> dict[Shape, Choice]:
 
 def told() -> Kernel | None:
     """The kernel that GPTLOSS_KERNEL asks for, None if it says nothing. Raises `GptlossError` for a wrong one."""
-    asked = os.environ.get(VARIABLE, "")
-    if asked and asked not in KERNELS:
-        raise GptlossError(f"There is no kernel {asked!r} ({VARIABLE}); use {', '.join(KERNELS)}, or leave it out.")
-    if asked and asked not in available():
+    return checked(asked) if (asked := os.environ.get(VARIABLE, "")) else None
+
+
+def checked(asked: str) -> Kernel:
+    """The name of a kernel. Raises `GptlossError` for one that is none, or that this machine does not have."""
+    if asked not in KERNELS:
+        raise GptlossError(f"There is no kernel {asked!r}; use {', '.join(KERNELS)}, or leave it out ({VARIABLE}).")
+    if asked not in available():
         raise GptlossError(f"This machine does not have the kernel {asked!r}; use {', '.join(available())}.")
-    return asked or None
+    return asked
 
 
 def choose(found: Figures, pack: bool) -> Choice:
