@@ -70,6 +70,7 @@ def as_json(found: "dict[Shape, Figures]") -> dict[str, Any]:
     from gptloss.models.fast import kernels, plan
 
     return {
+        "command": "doctor",
         "gptloss": __version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -19,10 +19,12 @@ COMMAND = [
 
 @pytest.fixture(autouse=True)
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel) -> None:
-    import gptloss.cli
+    from gptloss import cli_compute
 
-    load = gptloss.cli.load_model
-    monkeypatch.setattr(gptloss.cli, "load_model", lambda name: gpt2 if name == gpt2.info.name else load(name))
+    load = cli_compute.load_model
+    monkeypatch.setattr(
+        cli_compute, "load_model", lambda name, dtype: gpt2 if name == gpt2.info.name else load(name, dtype=dtype)
+    )
 
 
 def test_json_in_a_process_of_its_own() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gptloss.cli import main
-from gptloss.models import REGISTRY, load_model
+from gptloss.models import REGISTRY, DType, load_model
 from gptloss.models.toy import Bigram
 from tests.browser import ROOT
 
@@ -312,11 +312,11 @@ def test_a_file_that_vanishes_while_others_are_scored(
     (tmp_path / "a.txt").write_text(TEXT[:200], "utf-8")
     (tmp_path / "b.txt").write_text(TEXT[:200], "utf-8")
 
-    def load(name: str) -> object:
+    def load(name: str, dtype: DType) -> object:
         (tmp_path / "b.txt").rename(tmp_path / "c.txt")
-        return load_model(name)
+        return load_model(name, dtype=dtype)
 
-    monkeypatch.setattr("gptloss.cli_corpus.load_model", load)
+    monkeypatch.setattr("gptloss.cli_compute.load_model", load)
     assert "There is no file" in refusal(capsys, tmp_path / "a.txt", tmp_path / "b.txt")
 
 

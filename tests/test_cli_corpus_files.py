@@ -28,7 +28,7 @@ def text(tmp_path: Path) -> Path:
 @pytest.fixture
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong with a file is said before a model is loaded."""
-    monkeypatch.setattr("gptloss.cli_corpus.load_model", lambda name: pytest.fail("a model is loaded"))
+    monkeypatch.setattr("gptloss.cli_compute.load_model", lambda *_, **__: pytest.fail("a model is loaded"))
 
 
 def link(folder: Path, text: Path, how: str) -> Path:
@@ -164,9 +164,7 @@ def test_sigterm_leaves_what_was_scored_and_nothing_else(text: Path, tmp_path: P
     assert (run.returncode, run.stderr) == (130, "gptloss: stopped.\n")
     result = json.loads(run.stdout)
     assert result["incomplete"] is True
-    assert (
-        parquet.read_metadata(tmp_path / "t").num_rows == result["tokens_scored"] == 1000
-    )  # the log's own pass is one
+    assert parquet.read_metadata(tmp_path / "t").num_rows == result["tokens_scored"] == 1500
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "log", "t"]
 
 
@@ -187,11 +185,11 @@ def test_the_next_run_clears_what_a_killed_one_left(
 def test_a_stop_while_the_model_is_loaded_leaves_nothing(
     text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(name: str) -> None:
+    def stop(name: str, dtype: str) -> None:
         assert (text.parent / "t.unfinished").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gptloss.cli_corpus.load_model", stop)
+    monkeypatch.setattr("gptloss.cli_compute.load_model", stop)
     assert main(["corpus", str(text), "--per-token", str(text.parent / "t")]) == 130
     assert list(text.parent.iterdir()) == [text]
 

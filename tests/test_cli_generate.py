@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import gptloss.cli
-import gptloss.cli_generate
+import gptloss.cli_compute
 from gptloss.cli import main
 from gptloss.cli_generate import text_pieces
 from gptloss.models import LanguageModel, load_model
@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "gptloss", "generate"]
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: LanguageModel) -> None:
     made = {model.info.name: model for model in (gpt2, tiny)}
     monkeypatch.setattr(
-        gptloss.cli_generate, "load_model", lambda name: made[name] if name in made else load_model(name)
+        gptloss.cli_compute, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import gptloss.cli_text
+import gptloss.cli_compute
 from gptloss import ScoredBatch, score
 from gptloss.cli import main
 from gptloss.models import LanguageModel, load_model
@@ -23,7 +23,9 @@ KEYS = ["command", "model", "file", "window", "stride", "bos", "tokens", "totals
 @pytest.fixture(autouse=True)
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: LanguageModel) -> None:
     made = {model.info.name: model for model in (gpt2, tiny)}
-    monkeypatch.setattr(gptloss.cli_text, "load_model", lambda name: made[name] if name in made else load_model(name))
+    monkeypatch.setattr(
+        gptloss.cli_compute, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
+    )
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ def test_what_a_model_rules_out_is_never_infinity(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = dataclasses.replace(load_model("uniform").info, name="sure")
-    monkeypatch.setattr(gptloss.cli_text, "load_model", lambda name: Sure(info))
+    monkeypatch.setattr(gptloss.cli_compute, "load_model", lambda name, dtype: Sure(info))
     (tmp_path / "a.txt").write_text("aaa", "utf-8")
     result = answer(capsys, tmp_path / "a.txt")
     assert result["totals"]["loss"] == 0

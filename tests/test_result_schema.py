@@ -16,6 +16,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from gptloss import corpus
 from gptloss.cli import main
 from gptloss.models import REGISTRY, smollm2
+from gptloss.models.fast import plan
+from gptloss.models.fast.shape import Shape
 from gptloss.tokens import SAMPLE
 from tests.browser import ROOT
 from tests.test_checkpoint import save_gpt2
@@ -69,6 +71,20 @@ def managed(home: Path) -> Any:
         return [*said("models", "pull", smollm2.NAME), *said("models", "list")]
 
 
+def doctor(home: Path) -> Any:
+    """What `doctor` prints where something was measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GPTLOSS_HOME", str(home))
+        patch.setenv(plan.VARIABLE, "torch")
+        plan.measured([Shape(256, 512)])
+        return said("doctor")
+
+
+def scored(results: list[Any]) -> list[Any]:
+    """Those that say where their numbers come from."""
+    return [result for result in results if "provenance" in result]
+
+
 @pytest.fixture(scope="module")
 def results(place: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """Every kind of result."""
@@ -83,6 +99,8 @@ def results(place: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         *said("corpus", empty, long, long, "--split", 0.5, "--convention", "strided", "--window", 8, *gpt2),
         *said("corpus", long, "--convention", "book", "--window", 20, "--split", 0.9, *bigram),
         *said("corpus", long, "--precision", "bfloat16", *gpt2),
+        *said("corpus", long, "--precision", "float64", *gpt2),
+        *doctor(tmp_path_factory.mktemp("doctor")),
         *stopped("corpus", SAMPLE, "--window", 64, "--split", 0.9, *bigram),
         *said("generate", "tea", "--tokens", 3, *bigram),
         *said("generate", "tea", "--tokens", 30, "--bos", "--temperature", 0, "--top-k", 5, *gpt2),
@@ -91,7 +109,7 @@ def results(place: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 
 def test_every_result_is_as_the_schema_says(results: list[Any]) -> None:
-    assert len(results) == 16
+    assert len(results) == 18
     for result in results:
         VALIDATOR.validate(result)
 
@@ -100,24 +118,24 @@ def test_the_results_are_of_every_kind(results: list[Any]) -> None:
     """So that the tests here are of something."""
     commands = [result["command"] for result in results if "command" in result]
     assert {command: commands.count(command) for command in commands} == {
-        "loss": 2, "text": 2, "corpus": 5, "generate": 2
+        "loss": 2, "text": 2, "corpus": 6, "generate": 2, "doctor": 1
     }  # fmt: skip
-    told = [result["provenance"] for result in results if "command" in result]
+    told = [result["provenance"] for result in scored(results)]
     assert {one["convention"] for one in told} == {"whole", "sliding", "rolling", "strided", "book"}
     assert {one["start_token"] is None for one in told} == {True, False}
-    assert {one["precision"] for one in told} == {"float32", "bfloat16"}
+    assert {one["precision"] for one in told} == {"float32", "float64", "bfloat16"}
     assert any(result.get("incomplete") for result in results if "command" in result)
     assert any(result.get("skipped") for result in results if "command" in result)
     assert any("deviation" in result for result in results)
 
 
 def test_the_provenance_has_the_same_fields_everywhere(results: list[Any]) -> None:
-    keys = {tuple(result["provenance"]) for result in results if "command" in result}
+    keys = {tuple(result["provenance"]) for result in scored(results)}
     assert len(keys) == 1
 
 
 def test_a_field_more_or_less_is_noticed(results: list[Any]) -> None:
-    for result in (result for result in results if "command" in result):
+    for result in scored(results):
         one = Draft202012Validator(SCHEMA["$defs"][result["command"]] | {"$defs": SCHEMA["$defs"]})
         places = [result, result["provenance"], result["provenance"]["model"], result["model"]]
         places += [place for list_ in ("files", "skipped", "rows") for place in result.get(list_, [])[-1:]]

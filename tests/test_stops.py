@@ -20,10 +20,10 @@ class Stop:
 sys.meta_path.insert(0, Stop())
 """
 LOAD = """
-import gptloss.cli
-def load(name):
+import gptloss.cli_compute
+def load(name, dtype):
     {stop}
-gptloss.cli.load_model = load
+gptloss.cli_compute.load_model = load
 """
 CALLBACK = (
     "import signal, weakref; thing = set(); gone = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT));"
