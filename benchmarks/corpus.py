@@ -37,6 +37,8 @@ TOKENS, ROUNDS = 4_000, 3
 # Seconds that one run of a scorer may take, and after which no other round of a race is begun.
 PATIENCE, BUDGET = 300, 240
 LM_EVAL, REFERENCE = "lm-evaluation-harness", "ours, rolling, float64"
+# A bfloat16 that is slower than float32 by more than this is not waited for.
+SLOW = 0.5
 RESULTS = Path(__file__).parent / "results" / "corpus.json"
 STORY = ROOT / "gptloss" / "data" / "island.txt"
 PEERS = {LM_EVAL: ("lm-eval==0.4.13",), "minicons": ("minicons==0.3.39",)}
@@ -256,10 +258,10 @@ def scorers() -> dict[str, str | Path]:
         if problem:
             print(f"{name} cannot be installed here and is left out: {problem}")
             del pythons[name]
-    from gptloss.models.fast.kernels import has_bfloat16
+    from gptloss.models.fast.plan import bfloat16_gain
 
-    if not has_bfloat16():
-        print("This processor does not multiply in bfloat16, which is left out.")
+    if (gain := bfloat16_gain()) < SLOW:
+        print(f"bfloat16 is left out: this processor multiplies {1 / gain:.0f} times slower in it than in float32.")
         del pythons["ours, rolling, bfloat16"]
     return pythons
 

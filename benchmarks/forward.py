@@ -29,6 +29,8 @@ from gptloss.scoring import CHUNK
 SHAPES = ((1, 8), (1, 64), (1, 256), (1, 1024), (4, 256))
 D, V, LAYERS = 768, 50_257, 12
 WEIGHTS = LAYERS * 12 * D * D + V * D
+# A bfloat16 that is slower than float32 by more than this is not waited for.
+SLOW = 0.5
 RESULTS = Path(__file__).parent / "results" / "forward.json"
 
 
@@ -87,7 +89,7 @@ def main() -> None:
         "packed": layers.pack(GPT2(info, copy.deepcopy(network))),
     }
     speeds = {"float32": peak(torch.float32)}
-    if kernels.has_bfloat16():
+    if plan.bfloat16_gain() > SLOW:
         ways["bfloat16"] = layers.bfloat16(ways["F.linear"])
         speeds["bfloat16"] = peak(torch.bfloat16)
     memory = bandwidth()

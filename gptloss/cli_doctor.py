@@ -67,7 +67,7 @@ def as_json(found: "dict[Shape, Figures]") -> dict[str, Any]:
     """All that there is to say, as plain data."""
     import torch
 
-    from gptloss.models.fast import kernels, plan
+    from gptloss.models.fast import plan
 
     return {
         "command": "doctor",
@@ -77,7 +77,7 @@ def as_json(found: "dict[Shape, Figures]") -> dict[str, Any]:
         "processor": plan.processor(),
         "cores": os.cpu_count(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16": kernels.has_bfloat16(),
+        "bfloat16_gain": plan.bfloat16_gain(),
         "threads": torch.get_num_threads(),
         "memory_free": weights.free_memory(),
         "folders": {"gptloss": _folder(store.home()), "hub": _folder(hub.cache())},
@@ -123,7 +123,7 @@ def as_text(facts: dict[str, Any]) -> str:
         ("version", f"gptloss {facts['gptloss']}, Python {facts['python']}, {sys.platform}"),
         ("packages", packages),
         ("processor", f"{facts['processor']}: {facts['cores']} cores, {facts['capability']}"),
-        ("bfloat16", "yes" if facts["bfloat16"] else "only imitated: 6 to 25 times slower than float32"),
+        ("bfloat16", f"{facts['bfloat16_gain']:.2f} times as fast as float32"),
         ("threads", f"{facts['threads']} (--threads N)"),
         ("memory", "unknown" if memory is None else f"{store.size_text(memory)} free"),
         *((f"{name} cache", _place_text(folder)) for name, folder in facts["folders"].items()),

@@ -29,8 +29,8 @@ __all__ = ["CorpusLoss", "ScoredWindow", "Tally", "TooShortError", "scored_windo
 
 # Tokens of the windows that run together: fewer leave the machine idle, more take memory and gain nothing.
 TOKENS = 512
-# Logits are made so many tokens at a time: 13 MB for GPT-2, whatever the length of the text.
-CHUNK = 64
+# Logits are made so many tokens at a time: 26 MB for GPT-2, whatever the length of the text.
+CHUNK = 128
 # Logits of which the exponentials are made together: 1 MB.
 TOGETHER = 1 << 18
 # Losses are counted in so many bins of so many nats; the last one holds all that are higher, too.

@@ -8,7 +8,6 @@ from gptloss.conventions import Plan
 from gptloss.corpus import CorpusLoss, Tally, batches, score_batch
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
-from gptloss.models.fast.kernels import has_bfloat16
 from gptloss.models.fast.layers import bfloat16, pack
 from gptloss.models.fast.plan import Kernels
 
@@ -30,11 +29,6 @@ def in_precision(model: LanguageModel, precision: Precision, kernels: Kernels | 
     if precision == "bfloat16":
         return bfloat16(model)
     return pack(model, kernels) if precision == "float32" else model
-
-
-def is_slow(precision: Precision) -> bool:
-    """Whether this processor only imitates the precision, which takes 6 to 25 times as long as float32."""
-    return precision == "bfloat16" and not has_bfloat16()
 
 
 def sample_loss(model: LanguageModel, pieces: Iterable[str], plan: Plan) -> CorpusLoss:

@@ -47,7 +47,7 @@ def test_as_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["gptloss"] == __version__
     assert facts["packages"]["torch"] == torch.__version__
     assert facts["threads"] == torch.get_num_threads() == 1
-    assert facts["bfloat16"] is kernels.has_bfloat16()
+    assert facts["bfloat16_gain"] == plan.bfloat16_gain() > 0
     assert facts["folders"]["gptloss"]["path"] == str(home)
     assert facts["folders"]["gptloss"]["free"] > 1e6
     assert {"gpt2-untrained", "uniform", "bigram"} <= set(facts["models"])

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from gptloss.cli import main
 from gptloss.models.fast import kernels, plan
 from tests.test_cli_corpus import answer, refusal
 
@@ -159,16 +160,16 @@ def test_the_log_of_another_processor_is_refused(text: Path, capsys: pytest.Capt
     assert "its processor is Another 9000 and now it is" in said
 
 
-def test_bfloat16_without_hardware_says_so(
-    text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+@pytest.mark.parametrize("gain", [0.08, 1.9])
+def test_where_bfloat16_is_slower_it_is_said(
+    gain: float, text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    from gptloss import corpus_precision
-    from gptloss.cli import main
-
-    for has in (False, True):
-        monkeypatch.setattr(corpus_precision, "has_bfloat16", lambda has=has: has)
-        assert main(["corpus", str(text), "--model", str(folder), "--precision", "bfloat16"]) == 0
-        assert ("takes 6 to 25 times as long as float32" in capsys.readouterr().err) is not has
+    monkeypatch.setattr(plan, "bfloat16_gain", lambda: gain)
+    assert main(["corpus", str(text), "--model", str(folder), "--precision", "bfloat16"]) == 0
+    told = (
+        "multiplies 12.5 times slower in bfloat16 than in float32; leave --precision out" in capsys.readouterr().err
+    )
+    assert told is (gain < 1)
 
 
 @pytest.mark.parametrize("options", [["--kernel", "mkl"], ["--threads", "0"], ["--threads", "100000"]])

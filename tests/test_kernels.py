@@ -162,6 +162,21 @@ def test_where_nothing_can_be_kept_nothing_is_measured(tmp_path: Path, monkeypat
     assert plan.kernels([SHAPE]) == {}
 
 
+def test_the_gain_of_bfloat16_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = figures(torch=(100, 3e-7)), []
+    monkeypatch.setattr(measure, "bfloat16_gain", lambda: asked.append(1) or 0.25)
+    monkeypatch.setattr(plan, "figures", lambda _: found)
+    for _ in range(2):
+        plan.bfloat16_gain.cache_clear()
+        assert plan.bfloat16_gain() == 0.25
+        plan.kernels([SHAPE])  # writes the same file
+    assert asked == [1]
+    assert plan.kept() == {SHAPE: found}
+    plan.bfloat16_gain.cache_clear()
+    monkeypatch.undo()
+    assert 1e-4 < measure.bfloat16_gain() < 50
+
+
 def test_a_kernel_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "figures", lambda _: pytest.fail("measured"))
     monkeypatch.setenv(plan.VARIABLE, "openblas")

@@ -85,12 +85,11 @@ def use_threads(count: int) -> None:
         _blas().limit(limits=count)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor itself multiplies in bfloat16; others imitate it, 6 to 25 times slower than float32."""
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
+@cache
 def packs_bfloat16() -> bool:
     """Whether oneDNN multiplies by a matrix of bfloat16 in its own order here."""
-    return "packed" in available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    try:
+        reorder(torch.zeros(8, 8, dtype=torch.bfloat16))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

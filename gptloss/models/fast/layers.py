@@ -181,7 +181,7 @@ def bfloat16(model: LanguageModel) -> LanguageModel:
     Embeddings, norms, attention and all sums between the layers stay in float32, and so do the log-probabilities
     made of its logits. A new model; the old one stays as it is, and the two share what is not a matrix. For
     averages only: a token's ln p is off by up to 0.3. A processor without bfloat16 imitates it, slowly: see
-    `kernels.has_bfloat16`. Raises `GptlossError` for a model without matrices, for one that is not in float32, and
+    `plan.bfloat16_gain`. Raises `GptlossError` for a model without matrices, for one that is not in float32, and
     for one that does more with its matrices than to multiply.
     """
     network = getattr(model, "network", None)

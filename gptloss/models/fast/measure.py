@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gptloss.models.fast.kernels import KERNELS, PRODUCTS, Kernel, available, reorder, use_threads
+from gptloss.models.fast.kernels import KERNELS, PRODUCTS, Kernel, available, packs_bfloat16, reorder, use_threads
 from gptloss.models.fast.shape import Shape
 
 # Fewer rows are left to F.linear: a generated token is no quicker, and the lecture's six keep the book's digits.
@@ -85,6 +85,25 @@ def _figures(shape: Shape) -> Figures:
             error = _error(way(x), x, weight)
             found[kernel][size] = Measured(round(2 * size * weight.numel() / seconds[kernel], -6), error)
     return found
+
+
+def bfloat16_gain() -> float:
+    """How many times as fast a product is in bfloat16 as the fastest in float32; below 1 it is slower. On one thread.
+
+    Processors without bfloat16 imitate it, 6 to 25 times slower than float32.
+    """
+    shape = Shape(768, 3072)
+    fastest = max(sizes[SIZES[1]].speed for sizes in figures(shape).values())
+    x, weight = torch.randn(SIZES[1], shape.d).bfloat16(), sample(shape.e, shape.d, False).bfloat16()
+    kernel: Kernel = "packed" if packs_bfloat16() else "torch"
+    given = reorder(weight) if kernel == "packed" else weight
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        (seconds,) = _race({kernel: partial(_way, kernel, given, x)}).values()
+    finally:
+        torch.set_num_threads(threads)
+    return 2 * len(x) * weight.numel() / seconds / fastest
 
 
 def sample(e: int, d: int, turned: bool) -> Float[Tensor, "e d"]:

@@ -15,6 +15,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from filelock import FileLock
 
 from gptloss.errors import GptlossError
 from gptloss.models import store
+from gptloss.models.fast import measure
 from gptloss.models.fast.kernels import KERNELS, Kernel, available
 from gptloss.models.fast.measure import MANY, SIZES, Figures, figures, figures_as_json, figures_from_json
 from gptloss.models.fast.shape import Shape
@@ -132,6 +134,19 @@ def measured(shapes: Iterable[Shape]) -> dict[Shape, Figures]:
     return found
 
 
+@cache
+def bfloat16_gain() -> float:
+    """How many times as fast as in float32 this machine multiplies in bfloat16; measured once, and kept."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return float(json.loads(place().read_text("utf-8"))["bfloat16_gain"])
+    gain = round(measure.bfloat16_gain(), 3)
+    with suppress(OSError):
+        place().parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place().with_suffix(".lock")):
+            _keep(kept(), gain)
+    return gain
+
+
 def again() -> dict[Shape, Figures]:
     """Measure anew what was measured before. Raises `GptlossError` if it cannot be kept."""
     shapes = list(kept())
@@ -148,11 +163,15 @@ def kept() -> dict[Shape, Figures]:
     return {}
 
 
-def _keep(found: Mapping[Shape, Figures]) -> None:
+def _keep(found: Mapping[Shape, Figures], gain: float | None = None) -> None:
+    """Write the file, whole or not at all; a gain of bfloat16 that is in it stays."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        gain = gain or json.loads(place().read_text("utf-8"))["bfloat16_gain"]
     products = {str(shape): figures_as_json(entry) for shape, entry in sorted(found.items())}
     part = place().with_suffix(f".{os.getpid()}.part")
+    content = {"machine": machine(), "products": products} | ({"bfloat16_gain": gain} if gain else {})
     try:
-        part.write_text(json.dumps({"machine": machine(), "products": products}, indent=1) + "\n", "utf-8")
+        part.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         part.replace(place())
     finally:
         part.unlink(missing_ok=True)
