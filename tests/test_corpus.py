@@ -296,5 +296,5 @@ def test_bfloat16_is_close_and_not_the_same(tiny: LanguageModel) -> None:
     assert in_precision(tiny, "float32") is tiny
     with pytest.raises(GptlossError, match="float32"):
         in_precision(load_model("bigram"), "bfloat16")
-    with pytest.raises(GptlossError, match="There is no precision 'int4'; use float32 or bfloat16"):
+    with pytest.raises(GptlossError, match="There is no precision 'int4'; use float32, float64, bfloat16"):
         in_precision(tiny, "int4")  # type: ignore[arg-type]
