@@ -56,10 +56,15 @@ class Transformers:
     def reader(self) -> Reader:
         return Cached(self.info, _Past(self.network.base_model)) if self._has_cache else Recomputed(self)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the angles of all positions change with the length of the longest row that is read."""
+        return any(kind in str(getattr(self.network.config, "rope_parameters", "")) for kind in MOVING)
+
     @cached_property
     def _has_cache(self) -> bool:
         """Whether reading on the network's own cache gives the states of reading anew; tried on a few tokens."""
-        if any(kind in str(getattr(self.network.config, "rope_parameters", "")) for kind in MOVING):
+        if self.moves:
             return False
         ids = torch.arange(8) * 7919 % self.info.vocab_size
         reader = Cached(self.info, _Past(self.network.base_model))
