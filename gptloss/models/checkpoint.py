@@ -9,6 +9,7 @@ from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import hub, weights
 from gptloss.models.base import Entry, LanguageModel, ModelInfo
 from gptloss.models.json_tokens import json_tokenizer
+from gptloss.models.start_token import start_id
 from gptloss.tokens import Tokenizer, gpt2_tokenizer
 
 HUB = "hf:"
@@ -97,7 +98,6 @@ def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokeni
     config = weights.read_json(folder / "config.json")
     architecture, v, text = _stated(config, folder)
     stored = weights.headers(folder)
-    bos = text.get("bos_token_id")
     info = ModelInfo(
         name=name,
         title=name.removeprefix(HUB) if name.startswith(HUB) else folder.resolve().name,
@@ -108,7 +108,7 @@ def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokeni
         size=sum(file.stat().st_size for file in weights.files(folder)),
         architecture=architecture,
         source=name,
-        bos_id=bos if isinstance(bos, int) and 0 <= bos < v else None,
+        bos_id=start_id(folder, text, v),
     )
     return info, partial(_tokenizer, folder, architecture, v)
 
