@@ -24,6 +24,7 @@ from gptloss.conventions import Plan, Window
 from gptloss.corpus_stream import Read, TooShortError, reads
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
+from gptloss.states import hidden_together
 
 __all__ = ["CorpusLoss", "ScoredWindow", "Tally", "TooShortError", "scored_windows"]
 
@@ -103,15 +104,9 @@ def forward(model: LanguageModel, batch: Sequence[Read]) -> Float[Tensor, " n"]:
 
 
 def _hidden(model: LanguageModel, batch: Sequence[Read]) -> Float[Tensor, "n d"]:
-    """The states that predict the targets. Padding on the right changes nothing before it: the model is causal."""
-    ids = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(read.ids) for read in batch], batch_first=True)
-    hidden = model.hidden(ids)
-    return torch.cat(
-        [
-            states[len(read.ids) - read.window.scored : len(read.ids)]
-            for read, states in zip(batch, hidden, strict=True)
-        ]
-    )
+    """The states that predict the targets."""
+    hidden = hidden_together(model, [torch.from_numpy(read.ids) for read in batch])
+    return torch.cat([states[-read.window.scored :] for read, states in zip(batch, hidden, strict=True)])
 
 
 def _log_probas(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:

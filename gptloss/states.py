@@ -67,12 +67,20 @@ def _alike(rows: Sequence[Row], members: list[int]) -> Iterator[list[int]]:
 
 
 def _run(model: LanguageModel, rows: Sequence[Row], members: list[int]) -> list[States]:
-    """One forward pass. Padding on the right changes nothing before it: the model is causal."""
-    padded = torch.nn.utils.rnn.pad_sequence([_read(rows[i]) for i in members], batch_first=True)
-    return [
-        States(i, 0, states[len(rows[i].before) : len(_read(rows[i]))])
-        for i, states in zip(members, model.hidden(padded), strict=True)
-    ]
+    hidden = hidden_together(model, [_read(rows[i]) for i in members])
+    return [States(i, 0, states[len(rows[i].before) :]) for i, states in zip(members, hidden, strict=True)]
+
+
+def hidden_together(model: LanguageModel, rows: Sequence[Tensor]) -> list[Tensor]:
+    """Final hidden states (t, d) of each row of t ids, from one forward pass if that gives what each gives alone.
+
+    Padding on the right changes nothing before it: the model is causal. Only for a model that says it `moves` the
+    length of the longest row does.
+    """
+    if getattr(model, "moves", False) and len({len(ids) for ids in rows}) > 1:
+        return [model.hidden(ids[None])[0] for ids in rows]
+    padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    return [states[: len(ids)] for ids, states in zip(rows, model.hidden(padded), strict=True)]
 
 
 def _pieces(model: LanguageModel, row: Row, i: int) -> Iterator[list[States]]:

@@ -322,3 +322,34 @@ def check_golden(model: LanguageModel, example: dict[str, Any]) -> None:
     assert batch.argmax_ids[-1] == example["top10_ids"][0]
     log_probas = batch.logits_at(1, len(ids)).double().log_softmax(-1)
     assert log_probas[example["top10_ids"]].tolist() == pytest.approx(example["top10_logprobs"], abs=2e-3)
+
+
+@pytest.mark.parametrize("base", [{}, {"base_model_name_or_path": "someone/base"}])
+def test_an_adapter_is_told(base: dict[str, str], tmp_path: Path) -> None:
+    """What training with LoRA leaves; a whole model beside it is read."""
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"} | base))
+    save_file({"base_model.model.lora_A.weight": torch.ones(2, 2)}, tmp_path / "adapter_model.safetensors")
+    named = ", someone/base" if base else ""
+    match = (
+        rf"{tmp_path} is an adapter \(adapter_config\.json\) and no whole model; merge it into its base model{named}"
+    )
+    with pytest.raises(GptlossError, match=rf"{match} \(`merge_and_unload` of peft\) and save that"):
+        load_model(str(tmp_path))
+    save_gpt2(tmp_path)
+    assert load_model(str(tmp_path)).info.parameters
+    (tmp_path / "adapter_config.json").unlink()
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(GptlossError, match=r"is an adapter \(adapter_model\.safetensors\)"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("activation", ["gelu_new", "relu"])
+def test_several_start_tokens(activation: str, tmp_path: Path) -> None:
+    """The first is taken; transformers takes one number only."""
+    save_gpt2(tmp_path, activation_function=activation)
+    change_config(tmp_path, bos_token_id=[5, 6])
+    if activation == "gelu_new":
+        assert load_model(str(tmp_path)).info.bos_id == 5
+    else:
+        with pytest.raises(GptlossError, match=r"states several start tokens, bos_token_id \[5, 6\]; write one into"):
+            load_model(str(tmp_path))

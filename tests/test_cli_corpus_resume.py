@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +29,34 @@ def long_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(long_text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
     """The result of a run that nobody stops, and its log."""
     log = tmp_path_factory.mktemp("whole") / "log"
-    run = started(long_text, "--resume", str(log))
-    out, _ = run.communicate(timeout=120)
-    assert run.returncode == 0
-    return json.loads(out), log.read_bytes()
+    run = process(long_text, "--resume", log)
+    assert (run.returncode, run.stderr) == (0, "")
+    return json.loads(run.stdout), log.read_bytes()
 
 
-def started(*options: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "gptloss", "corpus", *map(str, options), *LONG]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    )
+# A signal that comes from outside comes when the machine has time for it; this one after so many lines of the log.
+STOPS = """
+import signal, sys
+from gptloss.corpus_log import Log
+add, lines = Log.add, []
+def stops(log, *given):
+    add(log, *given)
+    lines.append(given)
+    if len(lines) == {lines}:
+        signal.raise_signal({sent})
+Log.add = stops
+"""
 
 
-def until(run: "subprocess.Popen[str]", log: Path, lines: int) -> None:
-    """Wait until the log has so many lines."""
-    while not log.exists() or log.read_bytes().count(b"\n") < lines:
-        assert run.poll() is None, "it ended too early to be stopped"
-        time.sleep(0.005)
+def process(*options: object, lines: int = 0, sent: int = 0) -> "subprocess.CompletedProcess[str]":
+    """A run in a process of its own, which is sent a signal after it has added so many lines to its log."""
+    before = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    before += STOPS.format(lines=lines, sent=sent) if lines else ""
+    code = before + "import runpy; runpy.run_module('gptloss', run_name='__main__', alter_sys=True)"
+    # whether oneDNN is quicker is measured, and a log of a run with it is not gone on with by a run without
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GPTLOSS_PACKED": "0"}
+    command = [sys.executable, "-c", code, "corpus", *map(str, options), *LONG]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
 
 
 def test_a_run_that_is_killed_ends_with_the_same_digits(
@@ -56,18 +64,14 @@ def test_a_run_that_is_killed_ends_with_the_same_digits(
 ) -> None:
     log, parquet = tmp_path / "log", tmp_path / "all.parquet"
     for lines in (20, 150):
-        run = started(long_text, "--resume", log)
-        until(run, log, lines)
-        run.kill()
-        run.communicate()
+        run = process(long_text, "--resume", log, lines=lines, sent=signal.SIGKILL)
         assert run.returncode == -signal.SIGKILL
     kept = log.read_bytes()
-    assert 150 <= kept.count(b"\n") < whole[1].count(b"\n")
+    assert kept.count(b"\n") == 171 < whole[1].count(b"\n")
     log.write_bytes(kept[: kept.rindex(b"\n") - 50])  # a line that was being written
-    run = started(long_text, "--resume", log, "--per-token", parquet)
-    out, err = run.communicate(timeout=120)
-    assert (run.returncode, err) == (0, "")
-    assert same(json.loads(out), whole[0])
+    run = process(long_text, "--resume", log, "--per-token", parquet)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert same(json.loads(run.stdout), whole[0])
     strip = [json.loads(line) | {"seconds": 0} for line in log.read_bytes().splitlines()]
     assert strip == [json.loads(line) | {"seconds": 0} for line in whole[1].splitlines()]
     import pyarrow.parquet
@@ -79,12 +83,9 @@ def test_ctrl_c_prints_what_is_known_and_the_run_can_go_on(
     long_text: Path, whole: tuple[dict[str, Any], bytes], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    run = started(long_text, "--resume", log)
-    until(run, log, 30)
-    run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=60)
-    assert (run.returncode, err) == (130, "gptloss: stopped.\n")
-    known = json.loads(out)
+    run = process(long_text, "--resume", log, lines=30, sent=signal.SIGINT)
+    assert (run.returncode, run.stderr) == (130, "gptloss: stopped.\n")
+    known = json.loads(run.stdout)
     assert list(known) == [*FRONT, *KEYS, "training", "validation", "incomplete", *END]
     assert known["incomplete"] is True
     assert known["validation"] is None
@@ -93,11 +94,11 @@ def test_ctrl_c_prints_what_is_known_and_the_run_can_go_on(
     assert file["parts"]["validation"] is None
     assert known["skipped"] == [], "what was not reached was not skipped"
     lines = [json.loads(line) for line in log.read_bytes().splitlines()[1:]]
+    assert len(lines) == 30
     assert known["tokens_scored"] == sum(64 * len(line["log_likelihoods"]) for line in lines)
     assert known["log_likelihood"] == pytest.approx(sum(sum(line["log_likelihoods"]) for line in lines))
-    run = started(long_text, "--resume", log)
-    out, _ = run.communicate(timeout=120)
-    assert same(json.loads(out), whole[0])
+    run = process(long_text, "--resume", log)
+    assert same(json.loads(run.stdout), whole[0])
 
 
 def test_a_finished_run_is_not_computed_again(

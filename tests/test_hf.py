@@ -231,7 +231,7 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[
         ({"model_type": "bart", "is_encoder_decoder": True}, r"is no causal language model but bart; choose"),
         ({"model_type": "mine", "auto_map": {"AutoConfig": "x.Y"}}, r"needs its own code .* is never run; choose"),
         ({"quantization_config": {"quant_method": "gptq"}}, r"is quantised \(quantization_config in config\.json\)"),
-        ({"hidden_size": "wide"}, r"cannot be loaded \(.+\); fetch or save it again"),
+        ({"hidden_size": "wide"}, r"cannot be loaded \(.+'hidden_size':.+'wide'\)\); fetch or save it again"),
     ],
 )
 def test_a_config_that_will_not_do(changes: dict[str, Any], sentence: str, tmp_path: Path) -> None:

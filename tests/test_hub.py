@@ -389,3 +389,13 @@ def test_the_cache_is_where_the_hubs_library_has_it(variables: dict[str, str], w
     ours, loaded, theirs = child(code, stdout=-1, env=kept | variables).communicate()[0].split()
     assert ours == theirs == where.replace("HOME", str(Path.home()))
     assert loaded == "False"
+
+
+def test_an_adapter_is_told(fake: Hub, whole: Files) -> None:
+    fake.repos[REPO] = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"", "tokenizer.json": b"{}"}
+    match = f"{REPO} on the Hugging Face hub has no whole model but an adapter; merge it into its base model"
+    refused(match)
+    fake.repos[REPO]["config.json"] = b"{}"
+    refused(match)
+    fake.repos[REPO] |= whole
+    pull()

@@ -66,6 +66,9 @@ class LanguageModel(Protocol):
     Stateless: the same ids give the same numbers. Causal: changing a token leaves the positions before it
     alone. The halves are apart because the logits of one token are V numbers (201 kB for GPT-2) and its
     hidden state only d (3 kB): keep the second, make the first when asked.
+
+    A model whose numbers hang on the length of the longest row it reads has `moves = True`, which others need not
+    have: its rows of different lengths are read one by one.
     """
 
     @property

@@ -9,6 +9,7 @@ from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import hub, weights
 from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo
 from gptloss.models.json_tokens import json_tokenizer
+from gptloss.models.start_token import start_id
 from gptloss.tokens import GPT2_FILE, Tokenizer, gpt2_tokenizer
 
 HUB = "hf:"
@@ -16,6 +17,8 @@ HUB = "hf:"
 CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 # Without such a number the architecture has no limit; this is one that a page can show.
 NO_LIMIT = 2048
+# What an adapter's folder holds instead of a model.
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 # They cut text as GPT-2 does, so that vocab.json and merges.txt are enough to make their tokenizer.
 AS_GPT2 = ("gpt2", "gpt_neo", "gptj", "opt")
 # OpenAI's four sizes: title, parameters, bytes on the disk.
@@ -106,10 +109,10 @@ def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
 
 
 def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
+    _check_whole(folder)
     config = weights.read_json(folder / "config.json")
     architecture, v, text = _stated(config, folder)
     stored = weights.headers(folder)
-    bos = text.get("bos_token_id")
     info = ModelInfo(
         name=name,
         title=name.removeprefix(HUB) if name.startswith(HUB) else folder.resolve().name,
@@ -120,9 +123,22 @@ def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokeni
         size=sum(file.stat().st_size for file in weights.files(folder)),
         architecture=architecture,
         source=name,
-        bos_id=bos if isinstance(bos, int) and 0 <= bos < v else None,
+        bos_id=start_id(folder, text, v),
     )
     return info, partial(_tokenizer, folder, architecture, v)
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise `GptlossError` for what training with LoRA leaves: the changes to a model, without the model."""
+    adapter = next((folder / name for name in ADAPTER if (folder / name).is_file()), None)
+    parts = [(folder / name).is_file() for name in ("config.json", weights.SINGLE, weights.INDEX)]
+    if adapter is None or (parts[0] and any(parts[1:])):
+        return
+    base = weights.read_json(adapter).get("base_model_name_or_path") if adapter.suffix == ".json" else None
+    raise GptlossError(
+        f"{folder} is an adapter ({adapter.name}) and no whole model; merge it into its base model"
+        f"{f', {base}' if base else ''} (`merge_and_unload` of peft) and save that with its tokenizer."
+    )
 
 
 def _stated(config: dict[str, Any], folder: Path) -> tuple[str, int, dict[str, Any]]:

@@ -56,10 +56,15 @@ class Transformers:
     def reader(self) -> Reader:
         return Cached(self.info, _Past(self.network.base_model)) if self._has_cache else Recomputed(self)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the angles of all positions change with the length of the longest row that is read."""
+        return any(kind in str(getattr(self.network.config, "rope_parameters", "")) for kind in MOVING)
+
     @cached_property
     def _has_cache(self) -> bool:
         """Whether reading on the network's own cache gives the states of reading anew; tried on a few tokens."""
-        if any(kind in str(getattr(self.network.config, "rope_parameters", "")) for kind in MOVING):
+        if self.moves:
             return False
         ids = torch.arange(8) * 7919 % self.info.vocab_size
         reader = Cached(self.info, _Past(self.network.base_model))
@@ -139,6 +144,10 @@ def check_config(config: dict[str, Any], called: str) -> None:
     kind = str(config.get("model_type", ""))
     if config.get("quantization_config"):
         problem = "is quantised (quantization_config in config.json); fetch it in float32, float16 or bfloat16"
+    elif isinstance(config.get("bos_token_id"), list):
+        problem = (
+            f"states several start tokens, bos_token_id {config['bos_token_id']}; write one into its config.json"
+        )
     elif kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not config.get("is_encoder_decoder"):
         return
     elif kind in CONFIG_MAPPING:
@@ -224,8 +233,9 @@ def _close(one: Tensor, other: Tensor, tolerance: float) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, without its full stop."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    """The first line of an error, without its full stop; the next one too, if the first announces it."""
+    first, *more = (str(error).strip() or type(error).__name__).splitlines()
+    return " ".join([first, *more[: first.endswith(":")]]).rstrip(".")
 
 
 @contextmanager

@@ -138,7 +138,9 @@ def _wanted(repo: str, files: dict[str, "RepoSibling"]) -> tuple[list["RepoSibli
     shards = files.keys() & {weights.SINGLE}
     if weights.INDEX in files:
         shards = {name for name in files if SHARD.fullmatch(name)} - shards
-    if CONFIG not in files:
+    if "adapter_config.json" in files and not (CONFIG in files and shards):
+        lack = "whole model but an adapter; merge it into its base model, save that and name its folder"
+    elif CONFIG not in files:
         lack = "config.json, so it is no language model; try another"
     elif not shards and any(Path(name).match(kind) for name in files for kind in weights.PICKLED):
         lack = "weights but as pickle, which can run code, so they are not fetched; try one with model.safetensors"
