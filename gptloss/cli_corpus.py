@@ -84,6 +84,8 @@ def _corpus(options: argparse.Namespace) -> Iterator[str]:
         plan = conventions.plan(options.convention, model.info, options.window, options.stride, options.bos)
         model, deviation = _in_precision(model, options, kernels, texts, plan)
         origin = provenance(model, **asdict(plan), precision=options.precision)
+        if per_token:
+            per_token.describe(origin)
         run = _run(model, plan, options, texts, per_token, stack)
         stopped = _score(run, texts)
     for skipped in run.skipped:
@@ -174,7 +176,10 @@ def _per_token(options: argparse.Namespace, stack: ExitStack) -> "PerToken | Non
 
     if options.resume:
         stack.enter_context(alone(Path(options.resume)))
-    return stack.enter_context(PerToken(Path(options.per_token), options.overwrite)) if options.per_token else None
+    if not options.per_token:
+        return None
+    exact = options.precision == "float64"
+    return stack.enter_context(PerToken(Path(options.per_token), options.overwrite, exact))
 
 
 def _run(

@@ -1,5 +1,6 @@
 """Every scored token as a line of a Parquet file, written as the run goes on."""
 
+import json
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ class PerToken:
     """A Parquet file with a line for each scored token; to be used in a `with`.
 
     Columns: `file`, `part` (training, validation or text), `position` (the token's place in the part, from 0), `id`,
-    `bytes`, `log_proba` (nats), `window` (its number in the part, from 0). The file has its name when it is whole:
+    `bytes`, `log_proba` (nats; in float64 if `exact`), `window` (its number in the part, from 0). The file has its name when it is whole:
     after an error it is as it was before, after a stop it has what was scored; what a killed run left is overwritten
     by the next. Raises `GptlossError` without pyarrow, for a file that cannot be written or that another run writes,
     and for one that is there and is not such a file, unless `overwrite` is set.
     """
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, overwrite: bool = False, exact: bool = False) -> None:
         try:
             import pyarrow
             import pyarrow.parquet
@@ -46,7 +47,7 @@ class PerToken:
                 "position": pyarrow.int64(),
                 "id": pyarrow.int32(),
                 "bytes": pyarrow.binary(),
-                "log_proba": pyarrow.float32(),
+                "log_proba": pyarrow.float64() if exact else pyarrow.float32(),
                 "window": pyarrow.int64(),
             },
             {"gptloss": __version__},
@@ -69,6 +70,10 @@ class PerToken:
                 self._finish()
             else:
                 self._give_up()
+
+    def describe(self, origin: dict[str, Any]) -> None:
+        """Put where the numbers come from into the file: its schema's metadata has it as `provenance`, in JSON."""
+        self._writer.add_key_value_metadata({"provenance": json.dumps(origin)})
 
     def add(self, file: str, part: str, number: int, scored: ScoredWindow, bos: bool, tokenizer: Tokenizer) -> None:
         """The tokens of window `number` of a part of a file; `bos`: the part begins with a start token."""

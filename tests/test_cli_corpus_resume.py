@@ -53,8 +53,7 @@ def process(*options: object, lines: int = 0, sent: int = 0) -> "subprocess.Comp
     before = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     before += STOPS.format(lines=lines, sent=sent) if lines else ""
     code = before + "import runpy; runpy.run_module('gptloss', run_name='__main__', alter_sys=True)"
-    # whether oneDNN is quicker is measured, and a log of a run with it is not gone on with by a run without
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GPTLOSS_PACKED": "0"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, "corpus", *map(str, options), *LONG]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
 

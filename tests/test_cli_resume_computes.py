@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as parquet
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -149,6 +150,18 @@ def test_float64_goes_on_in_float64(folder: Path, text: Path, capsys: pytest.Cap
     usual = answer(capsys, text, "--model", folder)
     assert usual["loss"] == pytest.approx(plain["loss"], abs=1e-6)
     assert usual["loss"] != plain["loss"]
+
+
+def test_the_parquet_file_has_the_precision_and_says_where_it_comes_from(
+    folder: Path, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for precision in ("float32", "float64"):
+        file = text.with_name(precision)
+        result = answer(capsys, text, "--model", folder, "--precision", precision, "--per-token", file)
+        table = parquet.read_table(file)
+        assert str(table.schema.field("log_proba").type) == {"float32": "float", "float64": "double"}[precision]
+        assert sum(table["log_proba"].to_pylist()) == pytest.approx(result["log_likelihood"], rel=1e-6)
+        assert json.loads(parquet.read_metadata(file).metadata[b"provenance"]) == result["provenance"]
 
 
 def test_the_log_of_another_processor_is_refused(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
