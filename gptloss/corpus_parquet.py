@@ -26,10 +26,10 @@ class PerToken:
     """A Parquet file with a line for each scored token; to be used in a `with`.
 
     Columns: `file`, `part` (training, validation or text), `position` (the token's place in the part, from 0), `id`,
-    `bytes`, `log_proba` (nats; in float64 if `exact`), `window` (its number in the part, from 0). The file has its name when it is whole:
-    after an error it is as it was before, after a stop it has what was scored; what a killed run left is overwritten
-    by the next. Raises `GptlossError` without pyarrow, for a file that cannot be written or that another run writes,
-    and for one that is there and is not such a file, unless `overwrite` is set.
+    `bytes`, `log_proba` (nats; in float64 if `exact`), `window` (its number in the part, from 0). The file has its
+    name when it is whole: after an error it is as it was before, after a stop it has what was scored; what a killed
+    run left is overwritten by the next. Raises `GptlossError` without pyarrow, for a file that cannot be written or
+    that another run writes, and for one that is there and is not such a file, unless `overwrite` is set.
     """
 
     def __init__(self, path: Path, overwrite: bool = False, exact: bool = False) -> None:
