@@ -312,6 +312,8 @@ def test_a_start_token_is_read_and_lets_the_first_token_be_predicted(gpt2: Langu
     assert given.log_probas.tolist() == pytest.approx(wanted[1:].tolist(), abs=1e-5)
     assert given.positions == ((1, 1), (1, 2), (1, 3))
     assert [token.text for token in given.inputs] == ["every", " effort", " moves"]
+    plain = score(gpt2, "every effort")
+    assert [row.starts for row in (*batch.rows, *given.rows, *plain.rows)] == [True, False, False]
 
 
 def test_the_start_token_takes_a_place_in_the_context(tiny: LanguageModel) -> None:
