@@ -11,6 +11,7 @@ from gptloss.conventions import Convention, Plan, Window, plan, sentence, window
 from gptloss.models.base import ModelInfo
 
 INFO = ModelInfo("small", "Small", "none", 256, 64, 0, bos_id=0)
+LARGE = replace(INFO, context_length=4096)
 LENGTHS, SIZES = st.integers(0, 300), st.integers(2, 40)
 
 
@@ -131,6 +132,27 @@ def test_numbers_that_cannot_be_are_refused(convention: Convention, numbers: dic
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("convention", "numbers", "sentence"),
+    [
+        ("book", {"window": 5000}, "small cannot read windows of 5,000 tokens; use 2 to 4,096, its context."),
+        ("strided", {"stride": 5000}, "A stride of 5,000 leaves out tokens or stands still; use 1 to 4,096."),
+        (
+            "rolling",
+            {"stride": 1024},
+            "In the convention rolling windows follow each other, so the stride is the window, 4,096, and not 1,024;"
+            " leave it out, or use strided.",
+        ),
+    ],
+)
+def test_thousands_that_cannot_be_are_refused_with_their_commas(
+    convention: Convention, numbers: dict[str, int], sentence: str
+) -> None:
+    with pytest.raises(GptlossError) as error:
+        plan(convention, LARGE, **numbers)
+    assert str(error.value) == sentence
+
+
 def test_a_start_token_that_the_model_does_not_have_is_refused() -> None:
     with pytest.raises(GptlossError, match="small has no start token; score without one"):
         plan("book", replace(INFO, bos_id=None), bos=True)
@@ -142,5 +164,9 @@ def test_the_convention_is_said_out_loud() -> None:
         " the start token first."
     )
     assert "that move on by 32, each token scored once, with 32 or more before it" in sentence(plan("strided", INFO))
+    assert sentence(plan("strided", LARGE, stride=1024)) == (
+        "strided: windows of 4,096 tokens, that move on by 1,024, each token scored once,"
+        " with 3,072 or more before it after the first window; no start token."
+    )
     assert "the first token of each not scored" in sentence(plan("strided", INFO, stride=64))
     assert "what is left at the end is dropped; no start token." in sentence(plan("book", INFO))

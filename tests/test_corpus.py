@@ -141,6 +141,34 @@ def test_what_is_skipped_is_read_and_not_computed(monkeypatch: pytest.MonkeyPatc
         assert sum(calls) < len(everything) - skip + 3
 
 
+def test_windows_of_more_tokens_than_run_together_run_one_by_one() -> None:
+    window = corpus.TOKENS + 1
+    plan = conventions.plan("rolling", BIGRAM.info, window=window, bos=False)
+    made = [len(batch) for batch in corpus.batches(BIGRAM, [TEXT * 2], plan)]
+    assert made == [1] * math.ceil((2 * len(TEXT.encode()) - 1) / window)
+    assert len(made) > 1
+
+
+def test_a_vocabulary_larger_than_what_is_done_together_is_done_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = conventions.plan("rolling", BIGRAM.info, window=10)
+    wanted = totals(BIGRAM, TEXT, plan).window_log_likelihoods
+    monkeypatch.setattr(corpus, "TOGETHER", BIGRAM.info.vocab_size - 1)
+    assert totals(BIGRAM, TEXT, plan).window_log_likelihoods == wanted
+
+
+def test_logits_of_few_digits_are_summed_in_float32() -> None:
+    class Half(Bigram):
+        def head(self, hidden: torch.Tensor) -> torch.Tensor:
+            return super().head(hidden).bfloat16()
+
+    plan = conventions.plan("rolling", BIGRAM.info, window=10, bos=False)
+    ids = torch.tensor(list(TEXT.encode()))
+    exact = BIGRAM.head(BIGRAM.hidden(ids[None, :-1])[0]).bfloat16().double().log_softmax(-1)
+    found = torch.cat([scored.log_probas for scored in scored_windows(Half(BIGRAM.info), [TEXT], plan)])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact[torch.arange(len(found)), ids[1:]], atol=1e-5, rtol=0)
+
+
 def test_a_forward_pass_and_its_logits_are_never_large(tiny: LanguageModel) -> None:
     passes: list[int] = []
     heads: list[int] = []
@@ -214,6 +242,24 @@ def test_sums_and_means() -> None:
     assert result.byte_perplexity == pytest.approx(math.exp(31.25 / 10))
     assert result.bits_per_byte == pytest.approx(31.25 / 10 / math.log(2))
     assert (first.tokens_scored, first.loss, first.loss_stderr) == (3, 2.0, None), "a snapshot stays as it is"
+    # two windows: 3 tokens cost 12.75 less than three means, 2 tokens 12.75 more than two; n / (n - 1) is 2
+    assert result.loss_stderr == pytest.approx(math.sqrt(2 * (12.75**2 + 12.75**2)) / 5)
+
+
+def test_the_first_and_the_last_bin_of_the_losses() -> None:
+    tally = Tally(Plan("book", 6, 6, False))
+    tally.add(scored(0, 1, 0.0, 0.24, 0.25, 19.74, 19.75, 1_000.0))
+    assert {at: n for at, n in enumerate(tally.snapshot().histogram) if n} == {0: 2, 1: 1, 78: 1, 79: 2}
+
+
+def test_sums_hold_what_float32_cannot() -> None:
+    tally = Tally(Plan("book", 2, 2, False))
+    tally.add(scored(0, 1, 2.0**24, 1.0))
+    tally.add(scored(2, 3, 1.0))
+    result = tally.snapshot()
+    assert result.window_log_likelihoods == (-(2.0**24) - 1, -1.0)
+    assert result.position_losses == (2.0**24 + 1, 1.0)
+    assert result.log_likelihood == -(2.0**24) - 2
 
 
 def test_the_standard_error_is_that_of_the_mean_for_equal_windows() -> None:
@@ -272,8 +318,14 @@ def test_a_token_that_is_ruled_out_is_named() -> None:
             logits[:, ord("z")] = -torch.inf
             return logits
 
-    with pytest.raises(GptlossError, match="gives 'z', token 12 of what it reads, the log-probability -inf"):
-        totals(Never(UNIFORM.info), "tea and milz.", conventions.plan("rolling", UNIFORM.info, window=4, bos=False))
+    plan = conventions.plan("rolling", UNIFORM.info, window=4, bos=False)
+    for before, place in (("", "12"), ("tea " * 300, "1,212")):
+        with pytest.raises(GptlossError) as error:
+            totals(Never(UNIFORM.info), before + "tea and milz.", plan)
+        assert str(error.value) == (
+            f"uniform gives 'z', token {place} of what it reads, the log-probability -inf, so the text has no loss;"
+            " use another model."
+        )
 
 
 @settings(max_examples=20)

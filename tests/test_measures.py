@@ -60,9 +60,15 @@ def test_bits() -> None:
     assert measures.nats_to_bits(math.log(8)) == pytest.approx(3)
 
 
+def test_a_loss_over_no_bytes_is_an_error_and_over_one_byte_is_its_bits() -> None:
+    assert measures.bits_per_byte(math.log(8), 1) == pytest.approx(3)
+    with pytest.raises(GptlossError, match="There are no bytes to spread the loss over"):
+        measures.bits_per_byte(1.0, 0)
+
+
 def test_perplexity_past_float64_is_an_error_not_infinity() -> None:
-    with pytest.raises(GptlossError, match=r"e\^800\.0 is larger"):
-        measures.perplexity(800.0)
+    with pytest.raises(GptlossError, match=r"^e\^812\.4 is larger than a float64 can hold; use the loss itself\.$"):
+        measures.perplexity(812.37)
 
 
 @given(SEEDS, st.sampled_from([1, 3, 10]), st.sampled_from([2, 9, 300, 2560, 2561, 5000]), st.booleans())

@@ -4,7 +4,9 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -214,14 +216,16 @@ def test_draws_follow_from_the_seed_alone() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
 def test_a_seed_that_cannot_be_used(seed: int, tiny: LanguageModel) -> None:
-    with pytest.raises(GptlossError, match=f"^The seed {seed} cannot be used; use a whole number from 0 to 9,223,"):
+    most = "9,223,372,036,854,775,807"  # 2^63 - 1
+    with pytest.raises(GptlossError, match=f"^The seed {seed} cannot be used; use a whole number from 0 to {most}.$"):
         draw(torch.ones(2) / 2, 1, seed)
     with pytest.raises(GptlossError, match=f"The seed {seed}"):
         generate(tiny, "a", seed=seed)
 
 
-def test_the_largest_seed(small: LanguageModel) -> None:
-    assert steps(2, small, "a", seed=2**63 - 1) == steps(2, small, "a", seed=2**63 - 1)
+@pytest.mark.parametrize("seed", [0, 2**63 - 1])
+def test_the_smallest_and_the_largest_seed(small: LanguageModel, seed: int) -> None:
+    assert steps(2, small, "a", seed=seed) == steps(2, small, "a", seed=seed)
 
 
 # --- a text continued ---
@@ -301,6 +305,8 @@ def test_the_numbers_of_a_step_are_the_models_own(tiny: LanguageModel) -> None:
     batch = score(tiny, [*prompt, *ids(made)])
     for k, step in enumerate(made, len(prompt) - 1):
         assert step.token == batch.targets[k]
+        assert type(step.token.id) is type(step.rank) is int
+        assert type(step.proba) is type(step.log_proba) is type(step.entropy) is float
         assert step.log_proba == pytest.approx(batch.log_probas[k].item(), abs=1e-5)
         assert step.rank == batch.ranks[k] <= 5
         assert step.entropy == pytest.approx(batch.entropies[k].item(), abs=1e-5)
@@ -351,6 +357,11 @@ def test_nothing_is_read_before_it_is_asked_for(small: LanguageModel, monkeypatc
 
 def test_text_and_ids_are_the_same_prompt(tiny: LanguageModel) -> None:
     assert steps(3, tiny, PROMPT) == steps(3, tiny, [6109, 3626, 6100, 345])
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_an_array_of_ids_is_a_prompt(kind: Callable[[list[int]], Any], tiny: LanguageModel) -> None:
+    assert steps(3, tiny, kind([6109, 3626, 6100, 345])) == steps(3, tiny, PROMPT)
 
 
 def test_a_start_token_is_read_first(gpt2: LanguageModel) -> None:

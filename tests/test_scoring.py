@@ -32,6 +32,7 @@ def test_the_lectures_numbers(lecture: ScoredBatch) -> None:
     assert [token.id for token in lecture.argmax] == [16657, 339, 42826, 49906, 29669, 41751]
     assert lecture.positions == ((1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3))
     assert lecture.avg_log_proba == pytest.approx(-10.7940, abs=5e-5)
+    assert lecture.avg_log_proba == pytest.approx(math.fsum(lecture.log_probas.tolist()) / 6, rel=1e-12)
     assert lecture.loss == lecture.neg_avg_log_proba == pytest.approx(10.7940, abs=5e-5)
     assert lecture.perplexity == pytest.approx(48725.8, abs=1)
     assert lecture.cross_entropy == pytest.approx(lecture.loss, abs=1e-5)
@@ -50,6 +51,14 @@ def test_distribution_and_top(lecture: ScoredBatch) -> None:
     assert top[0].log_proba == pytest.approx(math.log(top[0].proba), abs=1e-5)
 
 
+def test_of_equally_likely_tokens_the_lower_id_comes_first_however_many_are_asked_for() -> None:
+    batch = score(load_model("uniform"), "ab")
+    for k in (1, 10, 11, 256):
+        top = batch.top(1, 1, k)
+        assert [prediction.token.id for prediction in top] == list(range(k))
+        assert {prediction.rank for prediction in top} == {1}
+
+
 @pytest.mark.parametrize("id", [6100, 339, 0, 50256])
 def test_one_token_of_a_distribution(lecture: ScoredBatch, id: int) -> None:
     exact = lecture.logits_at(1, 2).double()
@@ -59,6 +68,7 @@ def test_one_token_of_a_distribution(lecture: ScoredBatch, id: int) -> None:
     assert found.log_proba == pytest.approx(exact.log_softmax(-1)[id].item(), abs=1e-5)
     assert found.proba == pytest.approx(exact.softmax(-1)[id].item(), rel=1e-5)
     assert found.rank == 1 + int((exact > exact[id]).sum())
+    assert type(found.rank) is int
 
 
 def test_what_is_kept_answers_without_the_other_logits(lecture: ScoredBatch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +91,17 @@ class Broken(Uniform):
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     with pytest.raises(GptlossError, match="uniform gives 'b', p11, the log-probability nan, so there is no loss"):
         score(Broken(load_model("uniform").info), "ab")
+
+
+def test_the_first_token_that_is_ruled_out_is_named_with_its_row() -> None:
+    class Never(Uniform):
+        def head(self, hidden: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(len(hidden), 256)
+            logits[:, ord("z")] = -torch.inf
+            return logits
+
+    with pytest.raises(GptlossError, match="uniform gives 'z', p22, the log-probability -inf, so there is no loss"):
+        score(Never(load_model("uniform").info), ["abc", "abz", "zz"])
 
 
 def test_log_probas_within_1e_5_of_the_whole_model_in_float64(gpt2: LanguageModel, lecture: ScoredBatch) -> None:
@@ -131,7 +152,7 @@ def test_numpy_and_torch_ids_are_ids(tiny: LanguageModel) -> None:
     for ids in (np.array([16833, 3626, 6100]), torch.tensor([16833, 3626, 6100])):
         batch = score(tiny, list(ids))
         assert batch.log_probas.tolist() == wanted.log_probas.tolist()
-        assert all(type(token.id) is int for token in batch.targets)
+        assert all(type(token.id) is int for token in (*batch.targets, *batch.argmax))
 
 
 def test_equal_tokens_are_two_positions(tiny: LanguageModel) -> None:
@@ -214,8 +235,9 @@ def tensors(value: object) -> Iterator[torch.Tensor]:
         ("a b", "", GptlossError, "Row 1's target is empty"),
         ("a b", "c", UnequalLengthsError, "Row 1 has 2 tokens in its input and 1 token in its target"),
         (" a" * 17, " a" * 17, TooLongError, "Row 1's input has 17 tokens and tiny reads at most 16 at once"),
-        (["a b"], ["a", "b"], GptlossError, "1 inputs and 2 targets"),
+        (["a b"], ["a", "b"], GptlossError, "There are 1 inputs and 2 targets; give one target for each input."),
         ([], None, GptlossError, "no row to score"),
+        ([7], None, GptlossError, "Row 1 is one token, '(', so there is no next token"),
         ([[50257, 1]], None, GptlossError, "There is no token 50257"),
         ("x\ud83d", None, GptlossError, "Row 1's input: Character 2"),
     ],
@@ -226,6 +248,21 @@ def test_mistakes(
     with pytest.raises(kind) as caught:
         score(tiny, inputs, targets)
     assert says in str(caught.value)
+
+
+def test_mistakes_of_thousands_of_tokens_have_their_commas() -> None:
+    bigram = load_model("bigram")
+    with pytest.raises(
+        TooLongError, match="Row 1's input has 9,000 tokens and bigram reads at most 8,192 at once"
+    ) as e:
+        score(bigram, "a" * 9_000, "a" * 9_000)
+    assert e.value.limit == 8_192
+    with pytest.raises(GptlossError, match=r"A stride of 9,000 leaves out tokens or stands still; use 1 to 8,192\.$"):
+        score(bigram, "ab", stride=9_000)
+    with pytest.raises(
+        UnequalLengthsError, match="Row 1 has 1,000 tokens in its input and 1,001 tokens in its target"
+    ):
+        score(bigram, "a" * 1_000, "a" * 1_001)
 
 
 def test_ids_that_are_no_whole_numbers() -> None:
@@ -239,9 +276,28 @@ def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
     assert len(score(tiny, " a" * 17)) == 16
 
 
-def test_a_position_that_is_not_there(lecture: ScoredBatch) -> None:
-    with pytest.raises(GptlossError, match="no p19"):
-        lecture.index(1, 9)
+def test_a_position_is_found_in_a_row_of_any_length(tiny: LanguageModel) -> None:
+    rows = [[16833, 3626, 6100, 345], [40, 1107], [588, 11311, 40, 1107, 588]]
+    batch = score(tiny, rows)
+    assert [batch.index(i, j) for i, j in batch.positions] == list(range(3 + 1 + 4))
+    for k, (i, j) in enumerate(batch.positions):
+        exact = tiny.network(torch.tensor([rows[i - 1][:j]]))[0, -1].double()  # type: ignore[attr-defined]
+        torch.testing.assert_close(batch.logits_at(i, j).double(), exact, atol=1e-5, rtol=0)
+        torch.testing.assert_close(batch.distribution(i, j).double(), exact.softmax(-1), atol=1e-8, rtol=2e-5)
+        for id in (batch.targets[k].id, 6100):  # with what is kept of the target, and with all logits
+            assert batch.prediction(i, j, id).log_proba == pytest.approx(exact.log_softmax(-1)[id].item(), abs=1e-5)
+        for many in (10, 12):  # what is kept, and more
+            likeliest = exact.log_softmax(-1).topk(many).values.tolist()
+            assert [each.log_proba for each in batch.top(i, j, many)] == pytest.approx(likeliest, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("i", "j", "name"), [(1, 0, "p10"), (1, 9, "p19"), (1, 4, "p14"), (2, 2, "p22"), (0, 1, "p01"), (4, 1, "p41")]
+)
+def test_a_position_that_is_not_there(tiny: LanguageModel, i: int, j: int, name: str) -> None:
+    batch = score(tiny, [[16833, 3626, 6100, 345], [40, 1107], [588, 11311, 40, 1107, 588]])
+    with pytest.raises(GptlossError, match=f"^There is no {name}: the rows have 3, 1, 4 targets.$"):
+        batch.index(i, j)
 
 
 def test_a_start_token_is_read_and_lets_the_first_token_be_predicted(gpt2: LanguageModel) -> None:
@@ -256,6 +312,8 @@ def test_a_start_token_is_read_and_lets_the_first_token_be_predicted(gpt2: Langu
     assert given.log_probas.tolist() == pytest.approx(wanted[1:].tolist(), abs=1e-5)
     assert given.positions == ((1, 1), (1, 2), (1, 3))
     assert [token.text for token in given.inputs] == ["every", " effort", " moves"]
+    plain = score(gpt2, "every effort")
+    assert [row.starts for row in (*batch.rows, *given.rows, *plain.rows)] == [True, False, False]
 
 
 def test_the_start_token_takes_a_place_in_the_context(tiny: LanguageModel) -> None:

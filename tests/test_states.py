@@ -49,6 +49,11 @@ def test_start_tokens_of_unshifted_rows_are_read_and_not_scored(tiny: LanguageMo
     torch.testing.assert_close(batch.log_probas[:15], alone.log_probas, atol=1e-5, rtol=1e-5)
 
 
+def test_without_a_stride_windows_follow_each_other(tiny: LanguageModel, ids: list[int]) -> None:
+    rows = [read_row(tiny, 1, ids, None, slide=True)]
+    assert score_rows(tiny, rows).log_probas.tolist() == score_rows(tiny, rows, 16).log_probas.tolist()
+
+
 def test_a_stride_changes_nothing_for_what_fits(tiny: LanguageModel, ids: list[int]) -> None:
     rows = [ids[:9], ids[:17], ids[3:7]]
     torch.testing.assert_close(score(tiny, rows, stride=4).log_probas, score(tiny, rows).log_probas)
@@ -64,6 +69,13 @@ def test_progress_counts_tokens_to_the_end(tiny: LanguageModel, ids: list[int]) 
     said: list[tuple[int, int]] = []
     score_rows(tiny, [read_row(tiny, 1, ids, None, slide=True)], 8, lambda *done: said.append(done))
     assert said == [(16, 39), (24, 39), (32, 39), (39, 39)]
+    said.clear()
+    rows = [read_row(tiny, n, row, None, slide=True) for n, row in enumerate((ids, ids[:5], ids[3:9]), 1)]
+    score_rows(tiny, rows, 16, lambda *done: said.append(done))
+    done, totals = zip(*said, strict=True)
+    assert set(totals) == {39 + 4 + 5}
+    assert (*done,) == (*sorted(set(done)),)
+    assert done[-1] == 39 + 4 + 5
 
 
 def test_what_stops_the_report_stops_the_scoring(tiny: LanguageModel, ids: list[int]) -> None:
