@@ -16,7 +16,7 @@ from tqdm import tqdm
 from gptloss import conventions
 from gptloss.cli_models import add_model
 from gptloss.conventions import CONVENTIONS
-from gptloss.corpus_text import check_fraction, pieces_of
+from gptloss.corpus_text import check_fraction, line_ends_sentence, pieces_of
 from gptloss.errors import GptlossError
 from gptloss.models import load_model
 from gptloss.outputs import alone, check_apart
@@ -78,6 +78,7 @@ def _corpus(options: argparse.Namespace) -> Iterator[str]:
     with ExitStack() as stack:
         _check_outputs(options)
         texts = [_text(file, stack) for file in options.files]
+        _tell_line_ends(texts)
         per_token = _per_token(options, stack)
         if options.split is not None:
             check_fraction(options.split)
@@ -96,7 +97,6 @@ def _text(file: str, stack: ExitStack) -> "Text":
     from gptloss.corpus_run import Text
 
     if file != "-" and not _is_pipe(file):
-        next(pieces_of(Path(file)), None)
         return Text(file, Path(file))
     name = "Standard input" if file == "-" else file
     kept = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "text"
@@ -106,6 +106,13 @@ def _text(file: str, stack: ExitStack) -> "Text":
     except OSError as error:
         raise GptlossError(f"{name} cannot be kept ({error.strerror or error}); save it as a file first.") from None
     return Text(name, kept)
+
+
+def _tell_line_ends(texts: "Sequence[Text]") -> None:
+    """Say which texts have CRLF; so every text is read once, and what is no text is told before a model is loaded."""
+    for text in texts:
+        if sentence := line_ends_sentence(pieces_of(text.path, text.name), text.name):
+            print(f"gptloss: {sentence}", file=sys.stderr)
 
 
 def _is_pipe(file: str) -> bool:

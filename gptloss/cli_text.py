@@ -3,23 +3,27 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from gptloss.cli_models import add_model
-from gptloss.corpus_text import pieces_of
+from gptloss.corpus_text import encoded, line_ends_sentence, pieces_of
 from gptloss.errors import GptlossError
-from gptloss.models import load_model
+from gptloss.models import find, load_model
 from gptloss.numbers import odds_text, perplexity_text, proba_text
-from gptloss.tokens import Token
+from gptloss.tokens import Token, Tokenizer
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
     from gptloss.scoring import ScoredBatch
 
+# Tokens of a text: they take 1 GB with GPT-2's states, each token 7 kB and then 2.5 kB to be written as JSON.
+MOST = 100_000
+# No text has so many characters to a token; where it cannot be cut into pieces it is not even read to its end.
+CHARACTERS = 32
 # How many of the likeliest tokens are written for each position.
 TOP = 5
 
@@ -37,7 +41,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _text(options: argparse.Namespace) -> str:
-    name, text = _read(options.file)
+    name, pieces = _read(options.file)
+    text = _bounded(name, pieces, find(options.model).tokenizer())
+    if sentence := line_ends_sentence([text], name):
+        print(f"gptloss: {sentence}", file=sys.stderr)
     model = load_model(options.model)
     batch, stride = _score(model, name, text, options.bos)
     if options.json:
@@ -45,13 +52,41 @@ def _text(options: argparse.Namespace) -> str:
     return text_as_text(batch, stride)
 
 
-def _read(file: str) -> tuple[str, str]:
-    """What to call the text, and the text."""
+def _read(file: str) -> tuple[str, Iterable[str]]:
+    """What to call the text, and the text in pieces."""
     from gptloss.text import decoded
 
     if file == "-":
-        return "Standard input", decoded(sys.stdin.buffer.read(), "Standard input")
-    return file, "".join(pieces_of(Path(file), file))
+        return "Standard input", pieces_of(decoded(sys.stdin.buffer.read(), "Standard input"))
+    return file, pieces_of(Path(file), file)
+
+
+def _bounded(name: str, pieces: Iterable[str], tokenizer: Tokenizer) -> str:
+    """The text, read no further than until it is too long. Raises `GptlossError` then; no weights are needed."""
+    read: list[str] = []
+    tokens = 0
+    for some in encoded(tokenizer, _kept(name, pieces, read)):
+        tokens += len(some)
+        _check(name, tokens)
+    return "".join(read)
+
+
+def _kept(name: str, pieces: Iterable[str], read: list[str]) -> Iterator[str]:
+    """The pieces, which are also put into a list."""
+    characters = 0
+    for piece in pieces:
+        read.append(piece)
+        characters += len(piece)
+        _check(name, characters // CHARACTERS)
+        yield piece
+
+
+def _check(name: str, tokens: int) -> None:
+    if tokens > MOST:
+        raise GptlossError(
+            f"{name} is too long for gptloss text, which keeps about 10 kB of each token in memory and takes"
+            f" {MOST:,} tokens; gptloss corpus --per-token FILE writes those of a text of any length into a file."
+        )
 
 
 def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["ScoredBatch", int | None]:
