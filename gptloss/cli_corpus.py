@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from gptloss.corpus_run import Deviation, Run, Text
     from gptloss.models import LanguageModel
 
+WORDS = (
+    "A word is what stands between blanks. lm-evaluation-harness counts one word more for blanks at the beginning of"
+    " a text and one more for blanks at its end, so that its word_perplexity of such a text is a little lower."
+)
+
 
 def add_parser(commands: Any) -> None:
     """Add `corpus FILE...` to the command line."""
-    parser = commands.add_parser("corpus", help="loss and perplexity of whole texts, of any length")
+    parser = commands.add_parser("corpus", help="loss and perplexity of whole texts, of any length", epilog=WORDS)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a text file in UTF-8; - reads standard input")
     add_model(parser)
     parser.add_argument(
