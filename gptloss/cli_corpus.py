@@ -18,7 +18,7 @@ from gptloss import conventions
 from gptloss.cli_compute import PRECISIONS, add_compute, load, use_threads
 from gptloss.cli_models import add_model
 from gptloss.conventions import CONVENTIONS
-from gptloss.corpus_text import check_fraction, pieces_of
+from gptloss.corpus_text import check_fraction, line_ends_sentence, pieces_of
 from gptloss.errors import GptlossError
 from gptloss.outputs import alone, check_apart
 from gptloss.provenance import provenance
@@ -31,10 +31,15 @@ if TYPE_CHECKING:
     from gptloss.models import LanguageModel
     from gptloss.models.fast.plan import Kernels
 
+WORDS = (
+    "A word is what stands between blanks. lm-evaluation-harness counts one word more for blanks at the beginning of"
+    " a text and one more for blanks at its end, so that its word_perplexity of such a text is a little lower."
+)
+
 
 def add_parser(commands: Any) -> None:
     """Add `corpus FILE...` to the command line."""
-    parser = commands.add_parser("corpus", help="loss and perplexity of whole texts, of any length")
+    parser = commands.add_parser("corpus", help="loss and perplexity of whole texts, of any length", epilog=WORDS)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a text file in UTF-8; - reads standard input")
     add_model(parser)
     parser.add_argument(
@@ -77,6 +82,7 @@ def _corpus(options: argparse.Namespace) -> Iterator[str]:
     with ExitStack() as stack:
         _check_outputs(options)
         texts = [_text(file, stack) for file in options.files]
+        _tell_line_ends(texts)
         per_token = _per_token(options, stack)
         if options.split is not None:
             check_fraction(options.split)
@@ -110,6 +116,13 @@ def _text(file: str, stack: ExitStack) -> "Text":
     return Text.of(name, kept)
 
 
+def _tell_line_ends(texts: "Sequence[Text]") -> None:
+    """Say which texts have CRLF; so every text is read once, and what is no text is told before a model is loaded."""
+    for text in texts:
+        if sentence := line_ends_sentence(pieces_of(text.path, text.name), text.name):
+            print(f"gptloss: {sentence}", file=sys.stderr)
+
+
 def _is_pipe(file: str) -> bool:
     try:
         return Path(file).is_fifo() or Path(file).is_char_device()
@@ -140,10 +153,10 @@ def _in_precision(
     from gptloss.corpus_precision import in_precision
     from gptloss.corpus_run import deviation
 
+    scorer = in_precision(model, options.precision, kernels)
     lower = options.precision == "bfloat16"
     if lower:
         _warn_if_slow()
-    scorer = in_precision(model, options.precision, kernels)
     return scorer, deviation(model, scorer, texts, plan, options.split) if lower else None
 
 

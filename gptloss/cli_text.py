@@ -5,23 +5,28 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from gptloss.cli_compute import add_compute, load
 from gptloss.cli_models import add_model
-from gptloss.corpus_text import readable
+from gptloss.corpus_text import encoded, line_ends_sentence, pieces_of, readable
 from gptloss.errors import GptlossError
+from gptloss.models import find
 from gptloss.numbers import odds_text, perplexity_text, proba_text
 from gptloss.provenance import provenance, weights_line
-from gptloss.tokens import Token
+from gptloss.tokens import Token, Tokenizer
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
     from gptloss.scoring import ScoredBatch
 
+# Tokens of a text: they take 1 GB with GPT-2's states, each token 7 kB and then 2.5 kB to be written as JSON.
+MOST = 100_000
+# No text has so many characters to a token; where it cannot be cut into pieces it is not even read to its end.
+CHARACTERS = 32
 # How many of the likeliest tokens are written for each position.
 TOP = 5
 
@@ -44,6 +49,9 @@ def _text(options: argparse.Namespace) -> str:
 
     name, raw = _read(options.file)
     text = decoded(raw, name)
+    _check_length(name, text, find(options.model).tokenizer())
+    if sentence := line_ends_sentence([text], name):
+        print(f"gptloss: {sentence}", file=sys.stderr)
     model = load(options)
     batch, stride = _score(model, name, text, options.bos)
     if options.json:
@@ -53,11 +61,29 @@ def _text(options: argparse.Namespace) -> str:
 
 
 def _read(file: str) -> tuple[str, bytes]:
-    """What to call the text, and its bytes."""
-    if file == "-":
-        return "Standard input", sys.stdin.buffer.read()
-    with readable(file):
-        return file, Path(file).read_bytes()
+    """What to call the text, and its bytes: no more of them than a text that is not too long can have."""
+    name = "Standard input" if file == "-" else file
+    with readable(name), nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as source:
+        raw = source.read(4 * CHARACTERS * MOST + 1)
+    _check(name, len(raw) // (4 * CHARACTERS))
+    return name, raw
+
+
+def _check_length(name: str, text: str, tokenizer: Tokenizer) -> None:
+    """Raise `GptlossError` for a text that is too long, as soon as that is seen; no weights are needed."""
+    _check(name, len(text) // CHARACTERS)
+    tokens = 0
+    for some in encoded(tokenizer, pieces_of(text)):
+        tokens += len(some)
+        _check(name, tokens)
+
+
+def _check(name: str, tokens: int) -> None:
+    if tokens > MOST:
+        raise GptlossError(
+            f"{name} is too long for gptloss text, which keeps about 10 kB of each token in memory and takes"
+            f" {MOST:,} tokens; gptloss corpus --per-token FILE writes those of a text of any length into a file."
+        )
 
 
 def _score(model: "LanguageModel", name: str, text: str, bos: bool) -> tuple["ScoredBatch", int | None]:

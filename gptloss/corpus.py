@@ -134,9 +134,11 @@ def _checked(model: LanguageModel, scored: ScoredWindow) -> ScoredWindow:
 class CorpusLoss:
     """What texts cost under a convention, in sums and in means. Logs are natural: losses are in nats.
 
-    `words` and `bytes` are of the scored tokens. Of each window there are its start in the stream, its tokens and its
-    summed ln p. `position_counts[i]` and `position_losses[i]` are how many targets had i + 1 tokens before them in
-    their window, and their summed loss. `histogram[i]` is how many losses are at least `BIN` * i and below the next
+    `words` and `bytes` are of the scored tokens; a word is what stands between blanks, and lm-evaluation-harness has
+    one more for blanks at the beginning of a text and one more for those at its end. Of each window there are its
+    start in the stream, its tokens and its summed ln p. `position_counts[i]` and `position_losses[i]` are how many
+    targets had i + 1 tokens before them in their window, and their summed loss. `histogram[i]` is how many losses are
+    at least `BIN` * i and below the next
     bin; the last one is open.
     """
 

@@ -60,6 +60,17 @@ def _decoded(path: Path, name: str) -> Iterator[str]:
                 mark = ""
 
 
+def line_ends_sentence(pieces: Iterable[str], name: str) -> str:
+    """What there is to know of the CRLF line ends of a text that comes in pieces; nothing if it has none."""
+    count, before = 0, ""
+    for piece in pieces:
+        count += piece.count("\r\n") + (before == "\r" and piece[:1] == "\n")
+        before = piece[-1:]
+    ends = "1 line" if count == 1 else f"{count:,} lines"
+    told = f"{name} ends {ends} with CRLF, which counts as it stands, as two characters and two bytes;"
+    return f"{told} convert the file to LF to count one." if count else ""
+
+
 def not_utf8(name: str, at: int, byte: int) -> GptlossError:
     """The error for a text whose byte `at`, from 0, is this one."""
     return GptlossError(

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,20 @@ def test_it_says_what_scored_and_how(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "a.txt").write_text("every effort moves you", "utf-8")
     told = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained")["provenance"]
     assert told["start_token"] == {"id": 50256, "text": "<|endoftext|>"}
+
+
+@pytest.mark.parametrize(("text", "more"), [("tea for two", 0), ("\n tea for two", 1), ("\ttea  for two \n", 2)])
+def test_lm_evaluation_harness_has_a_word_more_for_blanks_at_either_end(
+    text: str, more: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its `word_count` is `len(re.split(r"\\s+", text))`."""
+    (tmp_path / "a.txt").write_text(text, "utf-8")
+    words = answer(capsys, tmp_path / "a.txt", "--model", "gpt2-untrained")["words"]
+    assert words == 3 == len(re.split(r"\s+", text)) - more
+    with pytest.raises(SystemExit):
+        main(["corpus", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "lm-evaluation-harness counts one word more for blanks at the beginning of a text and one more" in told
 
 
 def test_the_conventions_and_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,6 +128,25 @@ def test_a_folder_that_is_not_there_is_not_made(text: Path, capsys: pytest.Captu
     assert list(text.parent.iterdir()) == [text]
 
 
+@pytest.mark.usefixtures("_no_model")
+def test_what_is_no_text_is_told_before_a_model_is_loaded(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text.write_bytes(b"tea " * 50_000 + b"\xff")
+    assert "a.txt is not UTF-8: byte 200,000 is 0xFF" in refusal(capsys, text)
+
+
+def test_crlf_counts_and_is_told(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    crlf = text.with_name("crlf.txt")
+    crlf.write_bytes(b"tea\r\n" * 10_000)
+    text.write_bytes(b"tea\n" * 10_000)
+    assert main(["corpus", str(text), str(crlf), "--model", "bigram", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["bytes"] == 4 * 10_000 + 5 * 10_000 - 2
+    assert err == (
+        f"gptloss: {crlf} ends 10,000 lines with CRLF, which counts as it stands, as two characters and two bytes;"
+        " convert the file to LF to count one.\n"
+    )
+
+
 # Two runs, and runs that were stopped
 
 

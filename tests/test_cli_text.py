@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import gptloss.cli_compute
+import gptloss.cli_text
 from gptloss import ScoredBatch, score
 from gptloss.cli import main
-from gptloss.models import LanguageModel, load_model
+from gptloss.models import LanguageModel, find, load_model
 from gptloss.models.toy import SAMPLE, Uniform
 
 KEYS = ["command", "model", "file", "window", "stride", "bos", "tokens", "totals", "provenance"]
@@ -25,6 +27,11 @@ def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: Langu
     made = {model.info.name: model for model in (gpt2, tiny)}
     monkeypatch.setattr(
         gptloss.cli_compute, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
+    )
+    monkeypatch.setattr(
+        gptloss.cli_text,
+        "find",
+        lambda name: SimpleNamespace(tokenizer=lambda: made[name].tokenizer) if name in made else find(name),
     )
 
 
@@ -259,3 +266,56 @@ def test_the_story_is_scored_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["window"] is None
     assert result["totals"]["tokens"] == result["totals"]["bytes"] == 3817
     assert result["totals"]["words"] == len(SAMPLE.read_text("utf-8")[1:].split())
+
+
+@pytest.fixture
+def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gptloss.cli_compute, "load_model", lambda *_, **__: pytest.fail("the weights are loaded"))
+
+
+@pytest.mark.usefixtures("_no_model")
+@pytest.mark.parametrize("breaks", [True, False])
+def test_a_text_that_would_fill_the_memory_is_refused_before_it_is_read(
+    breaks: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gigabyte that takes no room on the disk; a tokenizer that needs the whole text must not get it."""
+    if not breaks:
+        whole = SimpleNamespace(encode=lambda text: pytest.fail("it is cut into tokens"))
+        monkeypatch.setattr(gptloss.cli_text, "find", lambda name: SimpleNamespace(tokenizer=lambda: whole))
+    with (tmp_path / "long.txt").open("wb") as file:
+        file.truncate(1_000_000_000)
+    assert main(["text", str(tmp_path / "long.txt"), "--model", "bigram"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"gptloss: {tmp_path / 'long.txt'} is too long for gptloss text, which keeps about 10 kB of each token in"
+        " memory and takes 100,000 tokens; gptloss corpus --per-token FILE writes those of a text of any length into"
+        " a file.\n"
+    )
+
+
+def test_the_longest_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gptloss.cli_text, "MOST", 20_000)
+    file = tmp_path / "a.txt"
+    file.write_text("tea " * 5_000, "utf-8")
+    assert answer(capsys, file, "--model", "bigram")["totals"]["tokens"] == 19_999
+    file.write_text("tea " * 5_000 + "a", "utf-8")
+    assert main(["text", str(file), "--model", "bigram"]) == 2
+    assert "takes 20,000 tokens" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    assert main(["text", "-", "--model", "bigram"]) == 2
+    assert capsys.readouterr().err.startswith("gptloss: Standard input is too long for gptloss text")
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"), [("\n", ""), ("\r", ""), ("\r\n", "ends 300 lines with CRLF, which counts as it stands")]
+)
+def test_crlf_counts_and_is_told(ends: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_bytes(f"tea{ends}".encode() * 300)
+    assert main(["text", str(tmp_path / "a.txt"), "--model", "bigram", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["totals"]["bytes"] == (3 + len(ends)) * 300 - 1
+    assert err.count("\n") == bool(told)
+    assert told in err

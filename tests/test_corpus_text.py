@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gptloss import GptlossError, corpus_text
-from gptloss.corpus_text import encoded, pieces_of, split
+from gptloss.corpus_text import encoded, line_ends_sentence, pieces_of, split
 from gptloss.models import json_tokens
 from gptloss.models.json_tokens import JsonTokenizer
 from gptloss.tokens import ByteTokenizer, Tokenizer, gpt2_tokenizer
@@ -204,3 +204,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         list(pieces_of(tmp_path / "gone.txt"))
     with pytest.raises(GptlossError, match="cannot be read"):
         list(pieces_of(Path("a\0b")))
+
+
+@given(st.text("a\r\n", max_size=40), CUTS)
+def test_crlf_is_counted_wherever_the_text_is_cut(text: str, sizes: list[int]) -> None:
+    count = text.count("\r\n")
+    sentence = line_ends_sentence(in_pieces(text, sizes), "a.txt")
+    assert sentence == line_ends_sentence([text], "a.txt")
+    if count > 1:
+        assert sentence == (
+            f"a.txt ends {count} lines with CRLF, which counts as it stands, as two characters and two bytes; convert"
+            " the file to LF to count one."
+        )
+    assert bool(sentence) == bool(count)
+    assert ("ends 1 line with" in sentence) == (count == 1)
