@@ -17,6 +17,7 @@ from gptloss import GptlossError, ScoredBatch, score
 from gptloss.errors import TooLongError, UnequalLengthsError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.toy import Uniform
+from gptloss.rows import read_row
 from gptloss.scoring import LINES_KEPT
 from tests.conftest import LECTURE
 
@@ -274,6 +275,8 @@ def test_ids_that_are_no_whole_numbers() -> None:
 
 def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
     assert len(score(tiny, " a" * 17)) == 16
+    with pytest.raises(TooLongError, match="Row 3's input has 17 tokens"):
+        read_row(tiny, 3, " a" * 18, None)
 
 
 def test_a_position_is_found_in_a_row_of_any_length(tiny: LanguageModel) -> None:
