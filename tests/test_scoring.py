@@ -270,7 +270,8 @@ def test_ids_that_are_no_whole_numbers() -> None:
     """In a process of its own, where no type checker comes first."""
     code = "from gptloss import load_model, score; score(load_model(), [[1.5, 2.5]])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "GptlossError: Row 1's input is neither a text nor whole numbers" in run.stderr
+    why = "'float' object cannot be interpreted as an integer"  # Python's own words
+    assert f"GptlossError: Row 1's input is neither a text nor whole numbers: {why}." in run.stderr
 
 
 def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
