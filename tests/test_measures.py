@@ -66,6 +66,12 @@ def test_a_loss_over_no_bytes_is_an_error_and_over_one_byte_is_its_bits() -> Non
         measures.bits_per_byte(1.0, 0)
 
 
+@given(SEEDS)
+def test_what_equals_the_truth_costs_nothing_more(seed: int) -> None:
+    logits, _ = case(seed)
+    assert measures.kl_divergence(logits, logits).tolist() == [0.0] * 5
+
+
 def test_perplexity_past_float64_is_an_error_not_infinity() -> None:
     with pytest.raises(GptlossError, match=r"^e\^812\.4 is larger than a float64 can hold; use the loss itself\.$"):
         measures.perplexity(812.37)

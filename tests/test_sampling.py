@@ -333,6 +333,7 @@ def test_text_follows_from_the_seed_alone(small: LanguageModel) -> None:
     assert steps(20, small, "a", seed=1) == one
     assert steps(20, small, "a", seed=torch.Generator().manual_seed(1)) == one
     assert ids(steps(20, small, "a", seed=2)) != ids(one)
+    assert steps(20, small, "a") == steps(20, small, "a", seed=123)
     torch.manual_seed(5)
     steps(20, small, "a")
     assert torch.equal(torch.get_rng_state(), before)

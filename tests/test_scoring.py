@@ -17,6 +17,7 @@ from gptloss import GptlossError, ScoredBatch, score
 from gptloss.errors import TooLongError, UnequalLengthsError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.toy import Uniform
+from gptloss.rows import read_row
 from gptloss.scoring import LINES_KEPT
 from tests.conftest import LECTURE
 
@@ -269,11 +270,14 @@ def test_ids_that_are_no_whole_numbers() -> None:
     """In a process of its own, where no type checker comes first."""
     code = "from gptloss import load_model, score; score(load_model(), [[1.5, 2.5]])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "GptlossError: Row 1's input is neither a text nor whole numbers" in run.stderr
+    why = "'float' object cannot be interpreted as an integer"  # Python's own words
+    assert f"GptlossError: Row 1's input is neither a text nor whole numbers: {why}." in run.stderr
 
 
 def test_a_full_context_with_the_shift_fits(tiny: LanguageModel) -> None:
     assert len(score(tiny, " a" * 17)) == 16
+    with pytest.raises(TooLongError, match="Row 3's input has 17 tokens"):
+        read_row(tiny, 3, " a" * 18, None)
 
 
 def test_a_position_is_found_in_a_row_of_any_length(tiny: LanguageModel) -> None:
