@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
+# Their imports call Python from C, which does not hand an exception on as it is.
+FRAGILE = ("torch", "numpy")
+
 
 def main() -> int:
     """Run the command line. Returns the exit status: 0, or 2 after a mistake of the user's. Ctrl-C ends it with 130.
@@ -29,9 +32,9 @@ def main() -> int:
 
 
 def _stop(number: int, frame: "FrameType | None") -> "NoReturn":
-    """Raise `KeyboardInterrupt`, but not in an import: torch's and numpy's make other errors of it, or a crash."""
+    """Raise `KeyboardInterrupt`; but where that becomes another error or a crash, end at once."""
     while frame is not None:
-        if "importlib._bootstrap" in frame.f_code.co_filename:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") in FRAGILE:
             _end("gptloss: stopped.\n")
         frame = frame.f_back
     raise KeyboardInterrupt

@@ -138,8 +138,7 @@ class CorpusLoss:
     one more for blanks at the beginning of a text and one more for those at its end. Of each window there are its
     start in the stream, its tokens and its summed ln p. `position_counts[i]` and `position_losses[i]` are how many
     targets had i + 1 tokens before them in their window, and their summed loss. `histogram[i]` is how many losses are
-    at least `BIN` * i and below the next
-    bin; the last one is open.
+    at least `BIN` * i and below the next bin; the last one is open.
     """
 
     plan: Plan

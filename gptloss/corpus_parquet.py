@@ -58,7 +58,8 @@ class PerToken:
             held.enter_context(alone(path))
             check_free(unfinished(path), _is_begun, overwrite)
             with writing(path):
-                self._writer = pyarrow.parquet.ParquetWriter(unfinished(path), self._schema)
+                self._file = held.enter_context(unfinished(path).open("wb"))
+                self._writer = pyarrow.parquet.ParquetWriter(self._file, self._schema)
             self._held = held.pop_all()
 
     def __enter__(self) -> "PerToken":
@@ -80,7 +81,7 @@ class PerToken:
         ids, size = scored.ids.tolist(), len(scored.ids)
         first = scored.window.first - bos
         lines = {
-            "file": [file] * size,
+            "file": [file.encode("utf-8", "backslashreplace").decode()] * size,  # names of files may be any bytes
             "part": [part] * size,
             "position": range(first, first + size),
             "id": ids,
@@ -104,6 +105,7 @@ class PerToken:
             self._write()
             with writing(self.path):
                 self._writer.close()
+                self._file.close()
                 unfinished(self.path).replace(self.path)
         except BaseException:
             self._give_up()
@@ -112,13 +114,14 @@ class PerToken:
     def _give_up(self) -> None:
         with suppress(OSError):
             self._writer.close()
+        with suppress(OSError):
+            self._file.close()
         unfinished(self.path).unlink(missing_ok=True)
 
     def _is_ours(self, path: Path) -> bool:
-        try:
-            return b"gptloss" in (self._arrow.parquet.read_schema(path).metadata or {})
-        except (OSError, ValueError):
-            return False
+        with suppress(OSError, ValueError), path.open("rb") as file:
+            return b"gptloss" in (self._arrow.parquet.read_schema(file).metadata or {})
+        return False
 
 
 def _is_begun(path: Path) -> bool:

@@ -147,6 +147,15 @@ def test_crlf_counts_and_is_told(text: Path, capsys: pytest.CaptureFixture[str])
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the names of files are text")
+def test_names_of_files_may_be_any_bytes(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = text.rename(tmp_path / "\udcf0.txt")
+    for _ in range(2):
+        answer(capsys, odd, "--per-token", tmp_path / "\udcf0")
+    with (tmp_path / "\udcf0").open("rb") as file:
+        assert parquet.read_table(file)["file"][0].as_py() == rf"{tmp_path}/\udcf0.txt"
+
+
 # Two runs, and runs that were stopped
 
 
