@@ -171,8 +171,8 @@ def race(
             for name, process in list(running.items()):
                 try:
                     answers[name].append(ask(process))
-                except (EOFError, BrokenPipeError, TimeoutError) as error:
-                    print(f"{name} {error or 'failed'}, and is left out.")
+                except (EOFError, OSError) as error:
+                    print(f"{name} {error if str(error) else 'failed'}, and is left out.")
                     del running[name]
                 if name == REFERENCE:
                     running.pop(name, None)  # its sum is the same each time

@@ -29,7 +29,8 @@ def ours(folder: str, convention: str, window: int, precision: str = "float32") 
     from gptloss import conventions, corpus, load_model
     from gptloss.corpus_precision import in_precision
 
-    model = load_model(folder, dtype="float64" if precision == "float64" else "float32")
+    name = "smollm2-135m" if "smollm2-135m" in folder else folder  # so that our own Llama reads it
+    model = load_model(name, dtype="float64" if precision == "float64" else "float32")
     model = in_precision(model, precision)  # type: ignore[arg-type]
     plan = conventions.plan(convention, model.info, window)  # type: ignore[arg-type]
 

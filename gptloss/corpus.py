@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gptloss import measures
 from gptloss.conventions import Plan, Window
+from gptloss.corpus_head import log_probas
 from gptloss.corpus_stream import Read, TooShortError, reads
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
@@ -30,10 +31,6 @@ __all__ = ["CorpusLoss", "ScoredWindow", "Tally", "TooShortError", "scored_windo
 
 # Tokens of the windows that run together: fewer leave the machine idle, more take memory and gain nothing.
 TOKENS = 512
-# Logits are made so many tokens at a time: 26 MB for GPT-2, whatever the length of the text.
-CHUNK = 128
-# Logits of which the exponentials are made together: 1 MB.
-TOGETHER = 1 << 18
 # Losses are counted in so many bins of so many nats; the last one holds all that are higher, too.
 BINS = 80
 BIN = 0.25
@@ -94,27 +91,13 @@ def with_log_probas(batch: Sequence[Read], log_probas: Float[Tensor, " n"]) -> l
 def forward(model: LanguageModel, batch: Sequence[Read]) -> Float[Tensor, " n"]:
     """ln p of the targets of all windows, as one list; in float64 if the model computes in it, else in float32."""
     targets = torch.cat([torch.from_numpy(read.targets) for read in batch])
-    hidden = _hidden(model, batch)
-    return torch.cat(
-        [
-            _log_probas(model.head(hidden[start : start + CHUNK]), targets[start : start + CHUNK])
-            for start in range(0, len(targets), CHUNK)
-        ]
-    )
+    return log_probas(model, _hidden(model, batch), targets)
 
 
 def _hidden(model: LanguageModel, batch: Sequence[Read]) -> Float[Tensor, "n d"]:
     """The states that predict the targets."""
     hidden = hidden_together(model, [torch.from_numpy(read.ids) for read in batch])
     return torch.cat([states[-read.window.scored :] for read, states in zip(batch, hidden, strict=True)])
-
-
-def _log_probas(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """A few rows at a time, so that nothing else as large as the logits is made."""
-    size = max(1, TOGETHER // logits.shape[-1])
-    rows = zip(torch.split(logits, size), torch.split(targets, size), strict=True)
-    exact = logits.dtype == torch.float64
-    return torch.cat([measures.target_log_probas(some if exact else some.float(), ids) for some, ids in rows])
 
 
 def _checked(model: LanguageModel, scored: ScoredWindow) -> ScoredWindow:

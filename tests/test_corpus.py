@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptloss import GptlossError, conventions, corpus, load_model, score
+from gptloss import GptlossError, conventions, corpus, corpus_head, load_model, score
 from gptloss.conventions import Convention, Plan, Window, windows
 from gptloss.corpus import CorpusLoss, ScoredWindow, Tally, TooShortError, scored_windows
+from gptloss.corpus_head import COLUMNS
 from gptloss.corpus_precision import in_precision, sample_loss
 from gptloss.corpus_stream import reads
 from gptloss.corpus_text import split
@@ -152,7 +153,7 @@ def test_windows_of_more_tokens_than_run_together_run_one_by_one() -> None:
 def test_a_vocabulary_larger_than_what_is_done_together_is_done_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = conventions.plan("rolling", BIGRAM.info, window=10)
     wanted = totals(BIGRAM, TEXT, plan).window_log_likelihoods
-    monkeypatch.setattr(corpus, "TOGETHER", BIGRAM.info.vocab_size - 1)
+    monkeypatch.setattr(corpus_head, "TOGETHER", BIGRAM.info.vocab_size - 1)
     assert totals(BIGRAM, TEXT, plan).window_log_likelihoods == wanted
 
 
@@ -169,9 +170,11 @@ def test_logits_of_few_digits_are_summed_in_float32() -> None:
     torch.testing.assert_close(found.double(), exact[torch.arange(len(found)), ids[1:]], atol=1e-5, rtol=0)
 
 
-def test_a_forward_pass_and_its_logits_are_never_large(tiny: LanguageModel) -> None:
+def test_a_forward_pass_and_its_logits_are_never_large(tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By columns or, for a model of which only `head` is known, by rows."""
     passes: list[int] = []
-    heads: list[int] = []
+    rows: list[int] = []
+    parts: list[int] = []
 
     class Watched(GPT2):
         def hidden(self, ids: torch.Tensor) -> torch.Tensor:
@@ -179,14 +182,38 @@ def test_a_forward_pass_and_its_logits_are_never_large(tiny: LanguageModel) -> N
             return super().hidden(ids)
 
         def head(self, hidden: torch.Tensor) -> torch.Tensor:
-            heads.append(len(hidden))
+            rows.append(len(hidden))
             return super().head(hidden)
 
-    model = Watched(tiny.info, tiny.network)  # type: ignore[attr-defined]
-    result = totals(model, TEXT * 8, conventions.plan("rolling", tiny.info))
-    assert sum(heads) == result.tokens_scored > 1_000
-    assert max(heads) == corpus.CHUNK
+    class Closed(Watched):
+        output_layer = None  # type: ignore[assignment]
+
+    columns = corpus_head.columns
+    monkeypatch.setattr(
+        corpus_head, "columns", lambda *given: (parts.append(given[1].shape[0] * COLUMNS), columns(*given))[1]
+    )
+    plan = conventions.plan("rolling", tiny.info)
+    found = []
+    for kind in (Watched, Closed):
+        result = totals(kind(tiny.info, tiny.network), TEXT * 8, plan)  # type: ignore[attr-defined]
+        found.append(result.log_likelihood / result.tokens_scored)
+    assert sum(rows) == result.tokens_scored > 1_000
+    assert max(rows) == corpus_head.ROWS
     assert max(passes) == corpus.TOKENS
+    assert max(parts) == corpus.TOKENS * COLUMNS
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_by_columns_or_by_rows_it_is_ln_p(tiny: LanguageModel) -> None:
+    """With targets at both ends and on both sides of every cut of the vocabulary; float64 is the oracle."""
+    cuts = range(0, 50_257, COLUMNS)
+    targets = torch.tensor(sorted({0, 50_256} | set(cuts) | {cut - 1 for cut in cuts if cut}))
+    hidden = torch.randn(len(targets), 32, generator=torch.Generator().manual_seed(0))
+    exact = (hidden.double() @ tiny.network.out_head.weight.double().T).log_softmax(-1)  # type: ignore[attr-defined]
+    wanted = exact[torch.arange(len(targets)), targets]
+    for found in (corpus_head.log_probas(tiny, hidden, targets), corpus_head._by_rows(tiny, hidden, targets)):
+        # ln p of about 11 has a step of 2^-20 in float32, and a logit of 32 products some 2^-23
+        torch.testing.assert_close(found.double(), wanted, atol=2**-20, rtol=0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of the memory is read from /proc")

@@ -43,9 +43,12 @@ def test_the_commands_run(capsys: pytest.CaptureFixture[str]) -> None:
         for line in block.splitlines()
         if line.startswith("gptloss ")
     ]
-    assert len(commands) == 11
+    assert len(commands) == 14
     for command in commands:
-        if command[1] in ("pull", "remove"):  # tried by their own tests, in a folder of their own
+        if command == ["--version"]:
+            with pytest.raises(SystemExit, match="0"):
+                main(command)
+        elif command[1:2] in (["pull"], ["remove"]):  # tried by their own tests, in a folder of their own
             assert _parser().parse_args(command).name == "smollm2-135m"
         else:
             assert main(command) == 0

@@ -120,6 +120,11 @@ class GPT2:
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         return self.network.hidden(ids)
 
+    @property
+    def output_layer(self) -> nn.Module:
+        """The linear layer that `head` is, and nothing else."""
+        return self.network.out_head
+
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         return self.network.out_head(hidden)
 

@@ -130,17 +130,16 @@ def pack(model: Model, kernels: Kernels | None = None) -> Model:
     """Use these kernels, or those of the plan, and bring weights into oneDNN's order where that is the choice.
 
     The model itself is changed, and given back. The weights are in memory once: those that are brought into another
-    order let the others go. A matrix that is looked up as well, a tied head, stays as it is, and so do all if the
-    network uses one without its layer. It takes about half a second, which a text of some thousand tokens brings in.
-    For the `state_dict`, a copy or another dtype of a packed network call `plain` first. Not for a model that
-    another thread reads with meanwhile.
+    order let the others go. A matrix that is looked up as well, a tied head, stays as it is, and so does an
+    output layer, which is multiplied in parts, and so do all if the network uses one without its layer. It takes
+    about half a second, which a text of some thousand tokens brings in. For the `state_dict`, a copy or another dtype
+    of a packed network call `plain` first. Not for a model that another thread reads with meanwhile.
     """
     use_kernels(model, kernels)
     layers = [layer for layer in _modules(model) if isinstance(layer, nn.Linear) and _is_float32(layer)]
-    looked_up = {id(m.weight) for m in _modules(model) if isinstance(m, nn.Embedding)}
-    own = [
-        layer for layer in layers if type(layer) in (nn.Linear, ChosenLinear) and id(layer.weight) not in looked_up
-    ]
+    stay = [m for m in _modules(model) if isinstance(m, nn.Embedding)] + [getattr(model, "output_layer", None)]
+    fixed = {id(module.weight) for module in stay if module is not None}
+    own = [layer for layer in layers if type(layer) in (nn.Linear, ChosenLinear) and id(layer.weight) not in fixed]
     chosen = plan.kernels(map(_shape, own), pack=True) if kernels is None else kernels
     picked = [layer for layer in own if chosen.get(_shape(layer)) == PACKED]
     if not picked:
@@ -173,6 +172,13 @@ def plain(model: Model) -> Model:
 def kernels_of(model: LanguageModel) -> dict[Shape, Choice]:
     """The kernels that the model multiplies by, by the shape of a matrix; those not named are left to `F.linear`."""
     return {layer.shape: layer.choice for layer in _modules(model) if isinstance(layer, _Chosen)}
+
+
+def columns(layer: Any, x: Float[Tensor, "*n d"], start: int, stop: int) -> Float[Tensor, "*n e"]:
+    """The outputs `start` to `stop` of a linear layer of which the weight is a matrix, by the layer's kernel."""
+    bias = None if layer.bias is None else layer.bias[start:stop]
+    kernel = layer._kernel(x) if isinstance(layer, _Chosen) else "torch"
+    return PRODUCTS[kernel](x, layer.weight[start:stop], bias)
 
 
 def bfloat16(model: LanguageModel) -> LanguageModel:
