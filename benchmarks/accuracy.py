@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gptloss import corpus_head, load_model
 from gptloss.models import LanguageModel, is_here, store
-from gptloss.models.fast import kernels, layers, plan
+from gptloss.models.fast import kernels, layers, plan, record
 
 WINDOW, WINDOWS = 256, 4
 STORY = Path(__file__).parent.parent / "gptloss" / "data" / "island.txt"
@@ -66,8 +66,8 @@ def main() -> None:
     """All ways for each model, and what they are off by."""
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    print(f"{plan.processor()}, {torch.backends.cpu.get_cpu_capability()}")
-    result: dict[str, Any] = {"machine": plan.machine(), "models": {}}
+    print(f"{record.processor()}, {torch.backends.cpu.get_cpu_capability()}")
+    result: dict[str, Any] = {"machine": record.machine(), "models": {}}
     for name in ("gpt2-untrained", "smollm2-135m"):
         if is_here(name):
             result["models"][name] = errors(name)

@@ -258,7 +258,7 @@ def scorers() -> dict[str, str | Path]:
         if problem:
             print(f"{name} cannot be installed here and is left out: {problem}")
             del pythons[name]
-    from gptloss.models.fast.plan import bfloat16_gain
+    from gptloss.models.fast.record import bfloat16_gain
 
     if (gain := bfloat16_gain()) < SLOW:
         print(f"bfloat16 is left out: this processor multiplies {1 / gain:.0f} times slower in it than in float32.")
@@ -267,9 +267,9 @@ def scorers() -> dict[str, str | Path]:
 
 
 def machine() -> dict[str, Any]:
-    from gptloss.models.fast import plan
+    from gptloss.models.fast import record
 
-    return plan.machine() | {"cores": os.cpu_count()}
+    return record.machine() | {"cores": os.cpu_count()}
 
 
 def keep(result: dict[str, Any]) -> None:

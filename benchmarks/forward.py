@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gptloss import corpus, corpus_head
 from gptloss.models import LanguageModel, ModelInfo
-from gptloss.models.fast import kernels, layers, plan
+from gptloss.models.fast import kernels, layers, plan, record
 from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
 
 SHAPES = ((1, 8), (1, 64), (1, 256), (1, 1024), (4, 256))
@@ -85,11 +85,11 @@ def main() -> None:
         "packed": layers.pack(GPT2(info, copy.deepcopy(network))),
     }
     speeds = {"float32": peak(torch.float32)}
-    if plan.bfloat16_gain() > SLOW:
+    if record.bfloat16_gain() > SLOW:
         ways["bfloat16"] = layers.bfloat16(ways["F.linear"])
         speeds["bfloat16"] = peak(torch.bfloat16)
     memory = bandwidth()
-    print(f"{plan.processor()}, {torch.backends.cpu.get_cpu_capability()}")
+    print(f"{record.processor()}, {torch.backends.cpu.get_cpu_capability()}")
     print("peak: " + ", ".join(f"{name} {speed / 1e9:.0f} GFLOP/s" for name, speed in speeds.items()), end="")
     print(f", memory {memory / 1e9:.0f} GB/s")
     for name in ("kernels", "packed"):
@@ -98,7 +98,7 @@ def main() -> None:
     errors = accuracy(ways, copy.deepcopy(network))
     for name, error in errors.items():
         print(f"error of ln p at 256, {name:9} " + ", ".join(f"{what} {value:.1e}" for what, value in error.items()))
-    result = {"machine": plan.machine(), "peak_flops": speeds, "bytes_per_second": memory}
+    result = {"machine": record.machine(), "peak_flops": speeds, "bytes_per_second": memory}
     result |= {"shapes": rows, "errors": errors}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")

@@ -161,7 +161,7 @@ def _in_precision(
 
 
 def _warn_if_slow() -> None:
-    from gptloss.models.fast.plan import bfloat16_gain
+    from gptloss.models.fast.record import bfloat16_gain
 
     if (gain := bfloat16_gain()) < 1:
         print(

@@ -53,12 +53,12 @@ def _version(package: str) -> str | None:
 
 
 def _doctor(options: argparse.Namespace) -> str:
-    from gptloss.models.fast import plan
+    from gptloss.models.fast import plan, record
     from gptloss.models.fast.shape import Shape
 
     plan.told()
-    found = plan.again() if options.measure else {}
-    found = found or plan.kept() or plan.measured([Shape(d, e) for d, e in LECTURE])
+    found = record.again() if options.measure else {}
+    found = found or record.read() or record.measured([Shape(d, e) for d, e in LECTURE])
     facts = as_json(found)
     return json.dumps(facts) if options.json else as_text(facts)
 
@@ -67,23 +67,23 @@ def as_json(found: "dict[Shape, Figures]") -> dict[str, Any]:
     """All that there is to say, as plain data."""
     import torch
 
-    from gptloss.models.fast import plan
+    from gptloss.models.fast import plan, record
 
     return {
         "command": "doctor",
         "gptloss": __version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "processor": plan.processor(),
+        "processor": record.processor(),
         "cores": os.cpu_count(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16_gain": plan.bfloat16_gain(),
+        "bfloat16_gain": record.bfloat16_gain(),
         "threads": torch.get_num_threads(),
         "memory_free": weights.free_memory(),
         "folders": {"gptloss": _folder(store.home()), "hub": _folder(hub.cache())},
         "models": [entry.info.name for entry in (*REGISTRY.values(), *models.pulled()) if entry.here()],
         "kernel_asked": plan.told(),
-        "kernel_file": str(plan.place()),
+        "kernel_file": str(record.place()),
         "kernels": [row for shape, figures in sorted(found.items()) for row in _rows(shape, figures)],
     }
 

@@ -26,6 +26,7 @@ from gptloss.errors import GptlossError
 from gptloss.hashes import sha256
 from gptloss.models.base import LanguageModel
 from gptloss.models.fast import plan as kernel_plan
+from gptloss.models.fast import record
 from gptloss.models.fast.layers import kernels_of
 from gptloss.models.fast.plan import Kernels
 from gptloss.provenance import checksums
@@ -198,7 +199,7 @@ def run_of(
     model: LanguageModel, plan: Plan, precision: str, split: float | None, files: Sequence[Path]
 ) -> dict[str, Any]:
     """What two runs must have in common for one to go on with the log of the other; files by their SHA-256."""
-    machine = kernel_plan.machine()
+    machine = record.machine()
     return {
         "name": model.info.name,
         "model": checksums(model),

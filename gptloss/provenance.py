@@ -36,7 +36,7 @@ def provenance(
     """
     import torch
 
-    from gptloss.models.fast import plan
+    from gptloss.models.fast import plan, record
     from gptloss.models.fast.layers import kernels_of
 
     files = _files(model)
@@ -52,7 +52,7 @@ def provenance(
         "precision": precision,
         "kernels": plan.kernels_as_json(kernels_of(model)),
         "threads": torch.get_num_threads(),
-        "processor": {"name": plan.processor(), "capability": torch.backends.cpu.get_cpu_capability()},
+        "processor": {"name": record.processor(), "capability": torch.backends.cpu.get_cpu_capability()},
     }
 
 

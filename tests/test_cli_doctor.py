@@ -9,7 +9,7 @@ import torch
 
 from gptloss import __version__
 from gptloss.cli import main
-from gptloss.models.fast import kernels, plan
+from gptloss.models.fast import kernels, plan, record
 from gptloss.models.fast.measure import SIZES, Measured
 from gptloss.models.fast.shape import Shape
 
@@ -28,8 +28,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def keep(**speeds: float) -> None:
     """As if these speeds had been measured, in 1e9 a second."""
     found = {kernel: {size: Measured(1e9 * speed, 3e-7) for size in SIZES} for kernel, speed in speeds.items()}
-    plan.place().parent.mkdir(parents=True, exist_ok=True)
-    plan._keep({SHAPE: found})  # type: ignore[dict-item]
+    record.place().parent.mkdir(parents=True, exist_ok=True)
+    record.write({SHAPE: found})  # type: ignore[dict-item]
 
 
 def test_the_version_says_on_what_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +47,7 @@ def test_as_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["gptloss"] == __version__
     assert facts["packages"]["torch"] == torch.__version__
     assert facts["threads"] == torch.get_num_threads() == 1
-    assert facts["bfloat16_gain"] == plan.bfloat16_gain() > 0
+    assert facts["bfloat16_gain"] == record.bfloat16_gain() > 0
     assert facts["folders"]["gptloss"]["path"] == str(home)
     assert facts["folders"]["gptloss"]["free"] > 1e6
     assert {"gpt2-untrained", "uniform", "bigram"} <= set(facts["models"])
@@ -63,7 +63,7 @@ def test_the_table_says_what_each_gains(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     line = next(line for line in said.splitlines() if line.startswith("256x512"))
     assert line.split()[:9] == ["256x512", "8", "100", "150", "200", "onednn", "1.50x", "packed", "2.00x"]
-    assert plan.processor() in said
+    assert record.processor() in said
     assert "GFLOP/s on one thread" in said
     assert f"PyTorch {torch.__version__}" in said or f"torch {torch.__version__}" in said
 
@@ -90,7 +90,7 @@ def test_measure_measures_anew(capsys: pytest.CaptureFixture[str]) -> None:
 def test_nothing_measured_yet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     found = {"torch": dict.fromkeys(SIZES, Measured(1e11, 3e-7))}
-    monkeypatch.setattr(plan, "figures", lambda shape: asked.append(shape) or found)
+    monkeypatch.setattr(record, "figures", lambda shape: asked.append(shape) or found)
     assert main(["doctor"]) == 0
     assert asked == [Shape(768, 768), Shape(768, 3072), Shape(3072, 768), Shape(768, 50_257)]
     assert "768x50257" in capsys.readouterr().out

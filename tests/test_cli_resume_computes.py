@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gptloss.cli import main
-from gptloss.models.fast import kernels, plan
+from gptloss.models.fast import kernels, plan, record
 from tests.test_cli_corpus import answer, refusal
 
 
@@ -177,7 +177,7 @@ def test_the_log_of_another_processor_is_refused(text: Path, capsys: pytest.Capt
 def test_where_bfloat16_is_slower_it_is_said(
     gain: float, text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setattr(plan, "bfloat16_gain", lambda: gain)
+    monkeypatch.setattr(record, "bfloat16_gain", lambda: gain)
     assert main(["corpus", str(text), "--model", str(folder), "--precision", "bfloat16"]) == 0
     told = (
         "multiplies 12.5 times slower in bfloat16 than in float32; leave --precision out" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gptloss import GptlossError, load_model
-from gptloss.models.fast import kernels, measure, plan
+from gptloss.models.fast import kernels, measure, plan, record
 from gptloss.models.fast.measure import SIZES, Figures, Measured
 from gptloss.models.fast.shape import Shape
 from tests.browser import ROOT
@@ -116,30 +116,30 @@ def test_figures_are_of_this_machine_and_alike() -> None:
 def test_it_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Shape] = []
     found = figures(torch=(100, 3e-7), onednn=(200, 3e-7))
-    monkeypatch.setattr(plan, "figures", lambda shape: asked.append(shape) or found)
+    monkeypatch.setattr(record, "figures", lambda shape: asked.append(shape) or found)
     small = Shape(16, 16)
     assert plan.kernels([SHAPE, small, SHAPE]) == {SHAPE: ((8, "onednn"),)}
     assert plan.kernels([SHAPE, Shape(256, 1024, turned=True)]) == dict.fromkeys(
         [SHAPE, Shape(256, 1024, turned=True)], ((8, "onednn"),)
     )
     assert asked == [SHAPE, Shape(256, 1024, turned=True)]
-    assert plan.kept() == dict.fromkeys(asked, found)
-    assert [path.name for path in plan.place().parent.iterdir()] != []
-    assert not list(plan.place().parent.glob("*.part"))
+    assert record.read() == dict.fromkeys(asked, found)
+    assert [path.name for path in record.place().parent.iterdir()] != []
+    assert not list(record.place().parent.glob("*.part"))
 
 
 def test_another_processor_another_pytorch_or_what_it_is_told_has_a_file_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    places = [plan.place()]
-    monkeypatch.setattr(plan, "processor", lambda: "Another 9000")
-    places.append(plan.place())
+    places = [record.place()]
+    monkeypatch.setattr(record, "processor", lambda: "Another 9000")
+    places.append(record.place())
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    places.append(plan.place())
+    places.append(record.place())
     assert len(set(places)) == 3
     torch.set_num_threads(2)
     try:
-        assert plan.place() == places[-1]
+        assert record.place() == places[-1]
     finally:
         torch.set_num_threads(1)
 
@@ -147,38 +147,38 @@ def test_another_processor_another_pytorch_or_what_it_is_told_has_a_file_of_its_
 @pytest.mark.parametrize("text", ["", "{", '{"products": {"256x1024": {}}}', '{"products": {"x": 1}}', "[]", "\x00"])
 def test_a_damaged_file_is_measured_again(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = figures(torch=(100, 3e-7))
-    monkeypatch.setattr(plan, "figures", lambda _: found)
-    plan.place().parent.mkdir(parents=True)
-    plan.place().write_text(text)
-    assert plan.kept() == {}
+    monkeypatch.setattr(record, "figures", lambda _: found)
+    record.place().parent.mkdir(parents=True)
+    record.place().write_text(text)
+    assert record.read() == {}
     assert plan.kernels([SHAPE]) == {}
-    assert plan.kept() == {SHAPE: found}
+    assert record.read() == {SHAPE: found}
 
 
 def test_where_nothing_can_be_kept_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A choice that the next process would not know would print other digits than this one."""
     (tmp_path / "home").write_text("a file is no folder")
-    monkeypatch.setattr(plan, "figures", lambda _: pytest.fail("measured"))
+    monkeypatch.setattr(record, "figures", lambda _: pytest.fail("measured"))
     assert plan.kernels([SHAPE]) == {}
 
 
 def test_the_gain_of_bfloat16_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = figures(torch=(100, 3e-7)), []
     monkeypatch.setattr(measure, "bfloat16_gain", lambda: asked.append(1) or 0.25)
-    monkeypatch.setattr(plan, "figures", lambda _: found)
+    monkeypatch.setattr(record, "figures", lambda _: found)
     for _ in range(2):
-        plan.bfloat16_gain.cache_clear()
-        assert plan.bfloat16_gain() == 0.25
+        record.bfloat16_gain.cache_clear()
+        assert record.bfloat16_gain() == 0.25
         plan.kernels([SHAPE])  # writes the same file
     assert asked == [1]
-    assert plan.kept() == {SHAPE: found}
-    plan.bfloat16_gain.cache_clear()
+    assert record.read() == {SHAPE: found}
+    record.bfloat16_gain.cache_clear()
     monkeypatch.undo()
     assert 1e-4 < measure.bfloat16_gain() < 50
 
 
 def test_a_kernel_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "figures", lambda _: pytest.fail("measured"))
+    monkeypatch.setattr(record, "figures", lambda _: pytest.fail("measured"))
     monkeypatch.setenv(plan.VARIABLE, "openblas")
     assert plan.kernels([SHAPE]) == {SHAPE: ((8, "openblas"),)}
     monkeypatch.setenv(plan.VARIABLE, "torch")
@@ -248,4 +248,4 @@ def test_fresh_processes_print_the_same_digits_on_a_busy_machine(tmp_path: Path)
     outputs.append(start().communicate()[0])
     assert json.loads(outputs[0])["count"] > 64
     assert len(set(outputs)) == 1
-    assert plan.kept().keys() >= {Shape(256, 1024, turned=True), Shape(256, 50257)}
+    assert record.read().keys() >= {Shape(256, 1024, turned=True), Shape(256, 50257)}

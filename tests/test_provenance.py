@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from gptloss import GptlossError, __version__, hashes, load_model
 from gptloss.models import REGISTRY, LanguageModel, find, smollm2, store, untrained, weights
-from gptloss.models.fast import plan
+from gptloss.models.fast import record
 from gptloss.provenance import provenance, weights_hash, weights_line
 from gptloss.tokens import GPT2_FILE, GPT2_SHA256, SAMPLE
 from tests.test_checkpoint import save_gpt2
@@ -64,7 +64,7 @@ def test_a_model_without_matrices(home: Path) -> None:
         "precision": "float32",
         "kernels": known["kernels"],
         "threads": torch.get_num_threads(),
-        "processor": {"name": plan.processor(), "capability": torch.backends.cpu.get_cpu_capability()},
+        "processor": {"name": record.processor(), "capability": torch.backends.cpu.get_cpu_capability()},
     }
     assert json.loads(json.dumps(known)) == known
     assert provenance(load_model("uniform"), bos=False)["model"]["weights"] is None

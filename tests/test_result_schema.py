@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from gptloss import corpus
 from gptloss.cli import main
 from gptloss.models import REGISTRY, smollm2
-from gptloss.models.fast import plan
+from gptloss.models.fast import plan, record
 from gptloss.models.fast.shape import Shape
 from gptloss.tokens import SAMPLE
 from tests.browser import ROOT
@@ -76,7 +76,7 @@ def doctor(home: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GPTLOSS_HOME", str(home))
         patch.setenv(plan.VARIABLE, "torch")
-        plan.measured([Shape(256, 512)])
+        record.measured([Shape(256, 512)])
         return said("doctor")
 
 

@@ -9,24 +9,14 @@ left to `F.linear`.
 GPTLOSS_KERNEL=torch, onednn, packed or openblas takes that one for every matrix, without measuring.
 """
 
-import hashlib
-import json
 import os
-import platform
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from typing import Any, cast
-
-import torch
-from filelock import FileLock
+from typing import cast
 
 from gptloss.errors import GptlossError
-from gptloss.models import store
-from gptloss.models.fast import measure
+from gptloss.models.fast import record
 from gptloss.models.fast.kernels import KERNELS, Kernel, available
-from gptloss.models.fast.measure import MANY, SIZES, Figures, figures, figures_as_json, figures_from_json
+from gptloss.models.fast.measure import MANY, SIZES, Figures
 from gptloss.models.fast.shape import Shape
 
 VARIABLE = "GPTLOSS_KERNEL"
@@ -35,16 +25,6 @@ VARIABLE = "GPTLOSS_KERNEL"
 EXACT = 4e-7
 # So much quicker must a kernel be to be worth other last digits, and a second copy of the weights for a while.
 QUICKER = 1.05
-# Other rules, another file.
-RULES = 1
-# What the libraries can be told of the processor; it changes digits and speeds.
-TOLD = (
-    "ATEN_CPU_CAPABILITY",
-    "ONEDNN_MAX_CPU_ISA",
-    "DNNL_MAX_CPU_ISA",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "OPENBLAS_CORETYPE",
-)
 
 # From so many rows on, this kernel; fewer rows than the first are left to F.linear.
 Choice = tuple[tuple[int, Kernel], ...]
@@ -62,7 +42,7 @@ def kernels(shapes: Iterable[Shape], pack: bool = False) -> dict[Shape, Choice]:
         taken = asked != "torch" and (pack or asked != "packed")
         return dict.fromkeys(shapes, ((MANY, asked),)) if taken else {}
     wanted = sorted({shape for shape in shapes if shape.is_large})
-    found = measured(wanted)
+    found = record.measured(wanted)
     return {shape: choice for shape in wanted if (choice := choose(found.get(shape, {}), pack))}
 
 
@@ -112,97 +92,6 @@ def _merged(choice: dict[int, Kernel]) -> Choice:
     return tuple(
         (size, kernel) for (size, kernel), last in zip(choice.items(), before, strict=False) if kernel != last
     )
-
-
-def measured(shapes: Iterable[Shape]) -> dict[Shape, Figures]:
-    """What each kernel does with these shapes here; measured now where it was not before, and kept.
-
-    Empty for what cannot be kept.
-    """
-    found = kept()
-    missing = [shape for shape in shapes if shape not in found]
-    if not missing:
-        return found
-    with suppress(OSError):
-        place().parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(place().with_suffix(".lock")):
-            found = kept()
-            for shape in missing:
-                if shape not in found:  # another process may have measured it meanwhile
-                    _keep({**found, shape: figures(shape)})
-                    found = kept()
-    return found
-
-
-@cache
-def bfloat16_gain() -> float:
-    """How many times as fast as in float32 this machine multiplies in bfloat16; measured once, and kept."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return float(json.loads(place().read_text("utf-8"))["bfloat16_gain"])
-    gain = round(measure.bfloat16_gain(), 3)
-    with suppress(OSError):
-        place().parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(place().with_suffix(".lock")):
-            _keep(kept(), gain)
-    return gain
-
-
-def again() -> dict[Shape, Figures]:
-    """Measure anew what was measured before. Raises `GptlossError` if it cannot be kept."""
-    shapes = list(kept())
-    with store.disk_errors("The choice of kernels", 0):
-        place().unlink(missing_ok=True)
-    return measured(shapes)
-
-
-def kept() -> dict[Shape, Figures]:
-    """What was measured on this machine so far; nothing, if the file is damaged."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        stored = json.loads(place().read_text("utf-8"))["products"]
-        return {Shape.named(name): figures_from_json(entry) for name, entry in stored.items()}
-    return {}
-
-
-def _keep(found: Mapping[Shape, Figures], gain: float | None = None) -> None:
-    """Write the file, whole or not at all; a gain of bfloat16 that is in it stays."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        gain = gain or json.loads(place().read_text("utf-8"))["bfloat16_gain"]
-    products = {str(shape): figures_as_json(entry) for shape, entry in sorted(found.items())}
-    part = place().with_suffix(f".{os.getpid()}.part")
-    content = {"machine": machine(), "products": products} | ({"bfloat16_gain": gain} if gain else {})
-    try:
-        part.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-        part.replace(place())
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def place() -> Path:
-    """The file for this processor and these libraries."""
-    name = hashlib.sha256(json.dumps(machine(), sort_keys=True).encode()).hexdigest()[:16]
-    return store.home() / "kernels" / f"{name}.json"
-
-
-def machine() -> dict[str, Any]:
-    """What kernels and digits hang on."""
-    import numpy
-
-    return {
-        "rules": RULES,
-        "processor": processor(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "told": {name: os.environ[name] for name in TOLD if name in os.environ},
-    }
-
-
-def processor() -> str:
-    """The name of the processor."""
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return platform.processor() or platform.machine()
 
 
 def kernels_as_json(chosen: Kernels) -> dict[str, dict[str, str]]:
