@@ -46,7 +46,10 @@ def figures_as_json(found: Figures) -> dict[str, Any]:
 
 
 def figures_from_json(stored: Any) -> Figures:
-    """Figures from plain data, of the kernels that are here. Raises `ValueError`, `KeyError` or `TypeError` if it is not whole."""
+    """Figures from plain data, of the kernels that are here.
+
+    Raises `ValueError`, `KeyError` or `TypeError` if the data is not whole.
+    """
     found = {
         cast(Kernel, kernel): {size: Measured(*map(float, sizes[str(size)])) for size in SIZES}
         for kernel, sizes in stored.items()
