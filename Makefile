@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
+# Nothing is compiled beforehand: Python does that with what it imports, and most is never imported.
+PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 
 .PHONY: run test lint format screenshots chromium pretrained
 
