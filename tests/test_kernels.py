@@ -134,7 +134,7 @@ def test_another_processor_another_pytorch_or_what_it_is_told_has_a_file_of_its_
     places = [record.place()]
     monkeypatch.setattr(record, "processor", lambda: "Another 9000")
     places.append(record.place())
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Another")
     places.append(record.place())
     assert len(set(places)) == 3
     torch.set_num_threads(2)

@@ -29,7 +29,8 @@ ROW = st.lists(st.integers(0, 50256), min_size=2, max_size=17)
 
 def test_the_lectures_numbers(lecture: ScoredBatch) -> None:
     assert lecture.target_probas.tolist() == pytest.approx(PROBAS, rel=2e-5)
-    assert [float(f"{proba:.4e}") for proba in lecture.target_probas.tolist()] == PRINTED
+    # half a unit of the fifth digit, which p11 lies on: float32 decides, and processors differ
+    assert lecture.target_probas.tolist() == pytest.approx(PRINTED, rel=5e-5 + 2e-6)
     assert [token.id for token in lecture.argmax] == [16657, 339, 42826, 49906, 29669, 41751]
     assert lecture.positions == ((1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3))
     assert lecture.avg_log_proba == pytest.approx(-10.7940, abs=5e-5)
