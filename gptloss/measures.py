@@ -18,6 +18,10 @@ LOWEST = 1_000.0
 # Logits in a block, of which only the largest is looked at first.
 BLOCK = 128
 
+# MKL chooses its exponential at the first call. If two threads make that at once, one may get a coarser one: ln p was
+# off by 3e-5 in one of ten fresh processes on a busy machine. So a single thread makes it, here.
+torch.ones(1 << 10).exp_()
+
 
 def target_log_probas(logits: Float[Tensor, "n v"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """ln p of each target, in nats: its logit minus logsumexp of the row, without a softmax over all of it.
