@@ -6,13 +6,14 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from gptloss.numbers import position_name
-from views import shell
-from views.editor import editor, examples, row_errors
+from views.frame.page import begin
+from views.loss.editor import editor, examples, row_errors
+from views.visit import session
 
 # Pixels that stand in for the numbers until they are there; with the words above them as high as these.
 NUMBERS, BELOW = 108, 560
 
-settings = shell.begin(
+settings = begin(
     "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
 )
 
@@ -26,24 +27,24 @@ with right:
 wait_below, below = st.container(gap=None), st.container(key="below")
 
 with ExitStack() as waiting:
-    if shell.first_run():  # later, what is on the screen stays until the new numbers are there
+    if session.first_run():  # later, what is on the screen stays until the new numbers are there
         waiting.enter_context(wait_for_numbers)
         waiting.enter_context(st.spinner("Making the model and scoring the text …"))
         waiting.callback(wait_for_numbers.skeleton(height=NUMBERS).empty)
         waiting.callback(wait_below.skeleton(height=BELOW).empty)
-    from views.cache import reading  # loads torch: not before the page has its title
-    from views.headline import headline
-    from views.inside import look_inside
+    from gptloss.serving.readings import reading  # loads torch: not before the page has its title
+    from views.loss.headline import headline
+    from views.loss.ladder import look_inside
 
     try:
         result = reading(*settings.asked)
     except GptlossError as error:
-        shell.unusable(error)
+        session.unusable(error)
 
 if result.batch and settings.at not in result.batch.positions:
     i, j = result.batch.positions[0]
     wanted, first = position_name(*settings.at), position_name(i, j)
-    shell.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
+    session.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
 
 with left:
     row_errors(result.errors, settings)

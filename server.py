@@ -8,8 +8,8 @@ import streamlit as st
 
 
 def _make_the_model() -> None:
-    from views.cache import reading
-    from views.settings import Settings
+    from gptloss.serving.readings import reading
+    from views.visit.settings import Settings
 
     reading(*Settings().asked)
 

@@ -19,8 +19,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from torch import Tensor
 
-from gptloss import corpus_head, load_model
-from gptloss.models import LanguageModel, is_here, store
+from gptloss import load_model
+from gptloss.corpus import head
+from gptloss.models import LanguageModel, is_here
+from gptloss.models.downloads import store
 from gptloss.models.fast import kernels, layers, plan, record
 
 WINDOW, WINDOWS = 256, 4
@@ -39,9 +41,7 @@ def ours(model: LanguageModel) -> Tensor:
     """ln p of each target, as `gptloss corpus` makes it."""
     ids, targets = text(model)
     pairs = zip(ids, targets.view(ids.shape), strict=True)
-    return torch.cat(
-        [corpus_head.log_probas(model, model.hidden(row[None])[0], wanted) for row, wanted in pairs]
-    ).double()
+    return torch.cat([head.log_probas(model, model.hidden(row[None])[0], wanted) for row, wanted in pairs]).double()
 
 
 def usual(model: LanguageModel) -> Tensor:

@@ -227,7 +227,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         text = first_tokens(Path(place) / "text.txt")
         folders = {"GPT-2 124M, random weights": (checkpoint(Path(place) / "gpt2"), tuple(JOBS))}
-        from gptloss.models import is_here, store
+        from gptloss.models import is_here
+        from gptloss.models.downloads import store
 
         if is_here("smollm2-135m"):
             folders["SmolLM2 135M"] = (store.folder("smollm2-135m"), TRAINED)

@@ -20,10 +20,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from gptloss import corpus, corpus_head
+from gptloss.corpus import head, scoring
 from gptloss.models import LanguageModel, ModelInfo
+from gptloss.models.architectures.gpt2 import GPT2, GPTConfig, untrained
 from gptloss.models.fast import kernels, layers, plan, record
-from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
 
 SHAPES = ((1, 8), (1, 64), (1, 256), (1, 1024), (4, 256))
 D, V, LAYERS = 768, 50_257, 12
@@ -43,8 +43,8 @@ def seconds(work: Callable[[], object]) -> float:
 def log_probas(model: LanguageModel, ids: Tensor) -> Tensor:
     """ln p of each id by the state before it in the row, as `gptloss corpus` makes it."""
     states, targets = model.hidden(ids).flatten(0, 1), ids.roll(-1, 1).flatten()
-    pairs = zip(states.split(corpus.TOKENS), targets.split(corpus.TOKENS), strict=True)
-    return torch.cat([corpus_head.log_probas(model, hidden, wanted) for hidden, wanted in pairs])
+    pairs = zip(states.split(scoring.TOKENS), targets.split(scoring.TOKENS), strict=True)
+    return torch.cat([head.log_probas(model, hidden, wanted) for hidden, wanted in pairs])
 
 
 def peak(dtype: torch.dtype) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from gptloss.models import REGISTRY
-from gptloss.models.checkpoint import OPENAI
+from gptloss.models.catalogue.checkpoint import OPENAI
 
 RUNS = 3
 # Layers, width, heads.

@@ -14,8 +14,8 @@ from statistics import median
 import torch
 
 from gptloss.models import ModelInfo
-from gptloss.models.gpt2 import GPT2, GPTConfig, untrained
-from gptloss.scoring import CHUNK, score
+from gptloss.models.architectures.gpt2 import GPT2, GPTConfig, untrained
+from gptloss.scoring.score import CHUNK, score
 
 TOKENS, ROUNDS = 1_001, 5
 RESULTS = Path(__file__).parent / "results" / "scoring.json"

@@ -12,8 +12,8 @@ TYPE_CHECKING = False  # as typing's, which takes 3 ms: Ctrl-C is watched for on
 if TYPE_CHECKING:
     from gptloss.errors import GptlossError
     from gptloss.models import load_model
-    from gptloss.sampling import Sampler, generate
-    from gptloss.scoring import ScoredBatch, score
+    from gptloss.prediction.sampling import Sampler, generate
+    from gptloss.scoring.score import ScoredBatch, score
     from gptloss.tokens import Token
 
 __version__ = "0.4.0"
@@ -21,12 +21,12 @@ __all__ = ["GptlossError", "Sampler", "ScoredBatch", "Token", "generate", "load_
 
 _HOME = {
     "GptlossError": "gptloss.errors",
-    "Sampler": "gptloss.sampling",
-    "ScoredBatch": "gptloss.scoring",
+    "Sampler": "gptloss.prediction.sampling",
+    "ScoredBatch": "gptloss.scoring.score",
     "Token": "gptloss.tokens",
-    "generate": "gptloss.sampling",
+    "generate": "gptloss.prediction.sampling",
     "load_model": "gptloss.models",
-    "score": "gptloss.scoring",
+    "score": "gptloss.scoring.score",
 }
 
 

@@ -23,7 +23,7 @@ def main() -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:  # a job in the background is not to hear Ctrl-C
                 signal.signal(number, _stop)
-        from gptloss import cli
+        from gptloss.cli import main as cli
 
         status = cli.main()
     except KeyboardInterrupt:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gptloss import __version__
 from gptloss.errors import GptlossError
-from gptloss.hashes import kept_sha256, quick_sha256
 from gptloss.models import Entry, Files, find
+from gptloss.models.hashes import kept_sha256, quick_sha256
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
@@ -130,7 +130,7 @@ def _sha256(files: Sequence[Path], of: Callable[[Path], str | None] = kept_sha25
 
 
 def _start_token(model: "LanguageModel") -> dict[str, Any]:
-    from gptloss.rows import start_token
+    from gptloss.scoring.rows import start_token
 
     token = start_token(model)
     return {"id": token.id, "text": token.text}

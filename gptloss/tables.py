@@ -7,10 +7,10 @@ import pandas as pd
 from jaxtyping import Int
 from torch import Tensor
 
+from gptloss.analysis.words import RANK_CLASSES, rank_counts
 from gptloss.numbers import odds_text, position_name
-from gptloss.predictions import Prediction
-from gptloss.scoring import ScoredBatch
-from gptloss.text import RANK_CLASSES, rank_counts
+from gptloss.scoring.predictions import Prediction
+from gptloss.scoring.score import ScoredBatch
 from gptloss.tokens import Token
 
 

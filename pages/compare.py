@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from views import shell
-from views.comparison import chooser
+from views.compare.controls import chooser
+from views.frame.page import begin
 
-settings = shell.begin("Compare", "The same text under several models, or two texts under one.")
+settings = begin("Compare", "The same text under several models, or two texts under one.")
 chooser(settings)
 with st.spinner("Starting …"):  # loads torch: not before the page has its title
-    from views.compare import tokens
-    from views.compare_numbers import numbers
+    from views.compare.numbers import numbers
+    from views.compare.tokens import tokens
 
 tokens(numbers(settings))

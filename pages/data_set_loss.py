@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from views import shell
+from views.frame.page import begin
 
-settings = shell.begin(
+settings = begin(
     "Data set loss",
     "From six tokens to a whole text: the loss on what a model learns from, and on what it never saw.",
 )
 with st.spinner("Reading the text …"):
-    from views.dataset import numbers, second_model  # loads torch: not before the page has its title
-    from views.dataset_plan import controls, cut, drawings
-    from views.dataset_results import results
-    from views.dataset_text import chooser
+    from views.data_set_loss.numbers import numbers, second_model  # loads torch: not before the page has its title
+    from views.data_set_loss.plan import controls, cut, drawings
+    from views.data_set_loss.results import results
+    from views.data_set_loss.text import chooser
 
     left, right = st.columns([11, 9], gap="medium")
     with left:

@@ -2,16 +2,16 @@
 
 import streamlit as st
 
-from views import shell
+from views.frame.page import begin
 
-settings = shell.begin(
+settings = begin(
     "Surprise in a text",
     "The stronger its colour, the more a token surprised the model. Choose one to see what was expected there.",
 )
 with st.spinner("Making the model and scoring the text …"):
-    from views.explored import explored  # loads torch: not before the page has its title
-    from views.surprise import charts, numbers, surprise, tables
-    from views.surprise_text import chooser
+    from views.shared.scored_text import explored  # loads torch: not before the page has its title
+    from views.surprise.page import charts, numbers, surprise, tables
+    from views.surprise.text import chooser
 
     chooser(settings)
     batch = explored(settings)

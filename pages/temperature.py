@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from views import shell
+from views.frame.page import begin
 
-settings = shell.begin(
+settings = begin(
     "Temperature and sampling", "How a token is drawn from the model’s probabilities, and what that does to them."
 )
 with st.spinner("Making the model and scoring the text …"):
-    from views.explored import explored, own_text  # loads torch: not before the page has its title
-    from views.generation import generation
-    from views.temperature import reshape, source
+    from views.shared.scored_text import explored, own_text  # loads torch: not before the page has its title
+    from views.temperature.continuations import generation
+    from views.temperature.page import reshape, source
 
     source(settings)
     if settings.source == "text":

@@ -13,19 +13,19 @@ from jaxtyping import install_import_hook
 install_import_hook(
     [
         "gptloss.measures",
-        "gptloss.scoring",
-        "gptloss.corpus",
-        "gptloss.corpus_log",
-        "gptloss.states",
-        "gptloss.models.gpt2",
-        "gptloss.models.llama",
+        "gptloss.scoring.score",
+        "gptloss.corpus.scoring",
+        "gptloss.corpus.log",
+        "gptloss.scoring.states",
+        "gptloss.models.architectures.gpt2",
+        "gptloss.models.architectures.llama",
         "gptloss.models.fast.kernels",
         "gptloss.models.fast.layers",
         "gptloss.models.fast.measure",
-        "gptloss.models.tied",
-        "gptloss.models.toy",
-        "gptloss.models.reader",
-        "gptloss.distribution",
+        "gptloss.models.architectures.tied",
+        "gptloss.models.architectures.toy",
+        "gptloss.models.architectures.reader",
+        "gptloss.prediction.distribution",
     ],
     "beartype.beartype",
 )
@@ -39,8 +39,8 @@ from tokenizers.pre_tokenizers import ByteLevel  # noqa: E402
 
 from gptloss import ScoredBatch, load_model, score  # noqa: E402
 from gptloss.models import LanguageModel, ModelInfo  # noqa: E402
-from gptloss.models.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
-from tests import browser as browsing  # noqa: E402
+from gptloss.models.architectures.gpt2 import GPT2, GPTConfig, untrained  # noqa: E402
+from tests.browser import driver as browsing  # noqa: E402
 
 # What is started in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

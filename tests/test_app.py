@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.browser import ROOT
+from tests.browser.driver import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

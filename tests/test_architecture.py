@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import ROOT
+from tests.browser.driver import ROOT
 
 HEAVY = ["streamlit", "plotly", "pandas", "transformers", "torch"]
 
@@ -34,13 +34,15 @@ def test_the_library_knows_nothing_of_the_dashboard() -> None:
 
 
 def test_the_rule_fails_when_it_is_broken(tmp_path: Path) -> None:
-    (tmp_path / "bad.py").write_text("def f():\n    from views.shell import begin\n    import streamlit as st\n")
+    (tmp_path / "bad.py").write_text(
+        "def f():\n    from views.visit.session import begin\n    import streamlit as st\n"
+    )
     assert breaches(tmp_path) == {("bad.py", "views"), ("bad.py", "streamlit")}
 
 
 @pytest.mark.parametrize(
     ("statement", "may"),
-    [("import gptloss, gptloss.models, gptloss.cli", []), ("from gptloss import score", ["torch"])],
+    [("import gptloss, gptloss.models, gptloss.cli.main", []), ("from gptloss import score", ["torch"])],
 )
 def test_a_fresh_import_is_light(statement: str, may: list[str]) -> None:
     check = f"import sys; {statement}; print([m for m in {HEAVY} if m in sys.modules])"
@@ -49,9 +51,8 @@ def test_a_fresh_import_is_light(statement: str, may: list[str]) -> None:
 
 
 def test_the_page_shows_its_title_before_torch_is_loaded() -> None:
-    check = (
-        "import sys, views.shell, views.editor; print([m for m in ['torch', 'plotly', 'pandas'] if m in sys.modules])"
-    )
+    late = ["torch", "plotly", "pandas"]
+    check = f"import sys, views.frame.page, views.loss.editor; print([m for m in {late} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT)
     assert set(ast.literal_eval(run.stdout)) <= {"streamlit", "plotly"}  # Streamlit loads a part of plotly itself
 

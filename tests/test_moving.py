@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from gptloss import conventions, score
-from gptloss.corpus import scored_windows
-from gptloss.models import hf
-from gptloss.states import hidden_together
-from tests.test_hf import CONTEXT, checkpoint, load
+from gptloss import score
+from gptloss.corpus import conventions
+from gptloss.corpus.scoring import scored_windows
+from gptloss.models.checkpoints import hf
+from gptloss.scoring.states import hidden_together
+from tests.models.checkpoints.test_hf import CONTEXT, checkpoint, load
 
 SHORT = 20  # a longer row has the other angles
 LONGROPE = {

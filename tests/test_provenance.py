@@ -12,12 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gptloss import GptlossError, __version__, hashes, load_model
-from gptloss.models import REGISTRY, LanguageModel, find, smollm2, store, untrained, weights
+from gptloss import GptlossError, __version__, load_model
+from gptloss.models import REGISTRY, LanguageModel, find, hashes
+from gptloss.models.catalogue import smollm2, untrained
+from gptloss.models.checkpoints import weights
+from gptloss.models.downloads import store
 from gptloss.models.fast import record
 from gptloss.provenance import provenance, weights_hash, weights_line
 from gptloss.tokens import GPT2_FILE, GPT2_SHA256, SAMPLE
-from tests.test_checkpoint import save_gpt2
+from tests.models.catalogue.test_checkpoint import save_gpt2
 
 
 def digits(file: Path) -> str:

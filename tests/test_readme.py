@@ -8,9 +8,9 @@ import subprocess
 import pytest
 
 from gptloss import ScoredBatch
-from gptloss.cli import _parser, main
+from gptloss.cli.main import _parser, main
 from gptloss.models import REGISTRY
-from tests.browser import ROOT
+from tests.browser.driver import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 

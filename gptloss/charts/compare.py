@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from gptloss.analysis.alignment import Piece, Span
 from gptloss.charts.theme import FAINT, MONO, RUNS, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.compare import Piece, Span
-from gptloss.ladder import in_units
+from gptloss.lessons.ladder import in_units
 from gptloss.numbers import Units, proba_text
 
 # More tokens than this have no room for a label each.

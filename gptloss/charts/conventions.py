@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from gptloss.charts.corpus import COLOURS
 from gptloss.charts.theme import GUESS, MODEL, TARGET, figure, quiet_axis
-from gptloss.conventions import Plan, Window, windows
+from gptloss.corpus.conventions import Plan, Window, windows
 
 # More windows than this have no room for a box each: their batches have one, or all of them together.
 MOST_BOXES = 240

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gptloss.charts.theme import FAINT, GUESS, MODEL, TARGET, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.corpus import CorpusLoss
-from gptloss.ladder import in_units
+from gptloss.corpus.scoring import CorpusLoss
+from gptloss.lessons.ladder import in_units
 from gptloss.numbers import Units
 
 COLOURS = {"training": MODEL, "validation": TARGET}

@@ -18,9 +18,9 @@ from gptloss.charts.theme import (
     plain,
     quiet_axis,
 )
-from gptloss.ladder import in_units
+from gptloss.lessons.ladder import in_units
 from gptloss.numbers import Units, position_name, proba_text
-from gptloss.scoring import ScoredBatch
+from gptloss.scoring.score import ScoredBatch
 from gptloss.tokens import text_of
 
 # More bars than this have no room for a label each.

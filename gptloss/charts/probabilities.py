@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from gptloss.charts.theme import FAINT, MODEL, MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import proba_text
-from gptloss.predictions import Prediction
+from gptloss.scoring.predictions import Prediction
 from gptloss.tokens import Token
 
 View = Literal["probas", "logits"]

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 
 from gptloss.charts.probabilities import HEIGHT, Mark
 from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, proba_axis, quiet_axis, rank_axis
-from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.numbers import proba_text
+from gptloss.prediction.distribution import Distribution, log_spaced_ranks
 from gptloss.tokens import Token
 
 # 50,257 points would be 559 kB; a line through 200 of them looks the same.

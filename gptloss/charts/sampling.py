@@ -22,9 +22,9 @@ from gptloss.charts.theme import (
     quiet_axis,
     rank_axis,
 )
-from gptloss.distribution import Distribution, log_spaced_ranks
 from gptloss.numbers import proba_text
-from gptloss.sampling import Sampler
+from gptloss.prediction.distribution import Distribution, log_spaced_ranks
+from gptloss.prediction.sampling import Sampler
 
 BEFORE, AFTER = MODEL, TARGET
 # The likeliest tokens that have a bar.

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from gptloss.charts.corpus import COLOURS, DASHES, SYMBOLS, Reading, legend
 from gptloss.charts.theme import FAINT, figure, plain, quiet_axis
-from gptloss.corpus import BIN, CorpusLoss
-from gptloss.ladder import in_units
+from gptloss.corpus.scoring import BIN, CorpusLoss
+from gptloss.lessons.ladder import in_units
 from gptloss.numbers import Units
 
 

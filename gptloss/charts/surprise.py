@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gptloss.analysis.words import RANK_CLASSES, rank_counts, running_mean
 from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.ladder import in_units
+from gptloss.lessons.ladder import in_units
 from gptloss.numbers import Units
-from gptloss.scoring import ScoredBatch
-from gptloss.text import RANK_CLASSES, rank_counts, running_mean
+from gptloss.scoring.score import ScoredBatch
 
 # Up to this many tokens each has a bar; more become one line, and past the second number a step is several tokens.
 BARS, MOST_POINTS = 200, 2_000

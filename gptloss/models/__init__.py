@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from gptloss.errors import GptlossError, NotHereError
-from gptloss.models import checkpoint, hub, smollm2, untrained, weights
 from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo, Progress, Report
+from gptloss.models.catalogue import checkpoint, smollm2, untrained
+from gptloss.models.checkpoints import weights
+from gptloss.models.downloads import hub
 from gptloss.tokens import BYTES, SAMPLE, ByteTokenizer
 
 __all__ = [
@@ -34,7 +36,7 @@ DType = Literal["float32", "float64"]
 
 
 def _toy(info: ModelInfo) -> LanguageModel:
-    from gptloss.models import toy
+    from gptloss.models.architectures import toy
 
     return toy.Uniform(info) if info.name == "uniform" else toy.Bigram(info)
 

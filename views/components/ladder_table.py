@@ -9,9 +9,9 @@ import streamlit as st
 from jaxtyping import Float
 from torch import Tensor
 
-from gptloss.ladder import in_units, shapes
+from gptloss.lessons.ladder import in_units, shapes
 from gptloss.numbers import Units, odds_text, perplexity_text, position_name, proba_text
-from gptloss.scoring import ScoredBatch
+from gptloss.scoring.score import ScoredBatch
 
 HERE = Path(__file__).parent
 # More columns than this are shown a page at a time.

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gptloss.errors import GptlossError
+from gptloss.models.architectures.tied import Tied
 from gptloss.models.base import LanguageModel
 from gptloss.models.fast import plan
 from gptloss.models.fast.kernels import (
@@ -35,7 +36,6 @@ from gptloss.models.fast.kernels import (
 from gptloss.models.fast.mapped_memory import let_go, mapped
 from gptloss.models.fast.plan import PACKED, Choice, Kernels
 from gptloss.models.fast.shape import Shape
-from gptloss.models.tied import Tied
 
 Model = TypeVar("Model", bound=LanguageModel)
 

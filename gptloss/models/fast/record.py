@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from gptloss.models import store
+from gptloss.models.downloads import store
 from gptloss.models.fast import measure
 from gptloss.models.fast.measure import Figures, figures, figures_as_json, figures_from_json
 from gptloss.models.fast.shape import Shape

@@ -1,0 +1,112 @@
+"""A Chromium to drive and a server to drive it against; shared by tests, screenshots and benchmarks."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Rules that Streamlit's own frame and its file uploader break.
+STREAMLITS_OWN = {"region", "landmark-one-main", "page-has-heading-one", "presentation-role-conflict"}
+# The script has run to its end and nothing is waiting.
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+def chromium_path() -> str | None:
+    """The first Chromium on the PATH, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=QUIET)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Server:
+    """A running app: its address, and everything it has logged."""
+
+    url: str
+    log: Path
+
+    @property
+    def complaints(self) -> list[str]:
+        """Log lines that are a warning, an error or a traceback."""
+        bad = re.compile(r"warn|error|traceback|exception", re.IGNORECASE)
+        return [line for line in self.log.read_text("utf-8").splitlines() if bad.search(line)]
+
+
+@contextmanager
+def server(log: Path, script: str = "server.py") -> Iterator[Server]:
+    """`streamlit run` in a process of its own, on a free port of 127.0.0.1."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
+    command += [f"--server.port={port}", "--server.address=127.0.0.1"]
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=os.environ)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", log)
+        yield Server(f"http://127.0.0.1:{port}", log)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(url: str, log: Path) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"The server did not start; it logged: {log.read_text('utf-8')}")
+
+
+def open_page(page: Page, url: str) -> None:
+    """Open an address and wait until the script has run and the charts are drawn."""
+    page.goto(url)
+    expect(page.locator(IDLE)).to_be_attached(timeout=60_000)
+    expect(page.locator("[data-testid=stPlotlyChart] .main-svg").first).to_be_attached(timeout=60_000)
+
+
+def flaws(page: Page) -> list[object]:
+    """What axe finds on an open page, in light and in dark, and whether a phone would scroll it sideways."""
+    page.set_viewport_size({"width": 1280, "height": 3000})  # so that all of it is drawn
+    found: list[object] = []
+    for scheme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 20, 27)")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
+        page.wait_for_timeout(1_000)
+        broken = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
+        found += [(scheme, v["id"], [node["html"][:200] for node in v["nodes"]]) for v in broken]
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(1_000)
+    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    return found + ([f"{width} pixels wide"] if width > 390 else [])

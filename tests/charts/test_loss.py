@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from gptloss import ScoredBatch, score
+from gptloss.charts.loss import expected_chart, logs_chart
+from gptloss.charts.probabilities import Mark
+from gptloss.charts.ranks import CURVE_POINTS, rank_chart
+from gptloss.charts.theme import TARGET, plain
+from gptloss.models import LanguageModel
+from gptloss.prediction.distribution import Distribution, log_spaced_ranks
+
+
+def distribution_chart(batch: ScoredBatch, i: int, j: int) -> go.Figure:
+    """All probabilities at (i, j), as the main page draws them."""
+    target = batch.targets[batch.index(i, j)]
+    return rank_chart(Distribution(batch.logits_at(i, j)), [Mark(target, "", TARGET)])
+
+
+def test_expected_shows_the_target_below_a_gap(lecture: ScoredBatch) -> None:
+    chart = expected_chart(lecture, 1, 2)
+    (bars,) = chart.data
+    assert len(bars.x) == 9
+    assert bars.x[-1] == pytest.approx(3.1061e-05, rel=1e-4)
+    assert bars.marker.color[-1] == TARGET
+    assert "rank 7,247" in bars.text[-1]
+    assert chart.layout.annotations[0].text == "… 7,238 more"
+    assert 8 + 7238 + 1 == 7247
+    assert chart.layout.xaxis.title.text == "probability"
+    assert "every effort" in chart.layout.title.text
+
+
+def test_a_target_among_the_top_is_marked_in_its_place(gpt2: LanguageModel) -> None:
+    batch = score(gpt2, [[16833, 3626]], [[16657, 339]])  # the model's own first choices
+    chart = expected_chart(batch, 1, 1)
+    (bars,) = chart.data
+    assert len(bars.x) == 8
+    assert bars.marker.color[0] == TARGET
+    assert list(bars.marker.color).count(TARGET) == 1
+    assert not chart.layout.annotations
+
+
+def test_the_distribution_is_whole_ordered_and_small(lecture: ScoredBatch) -> None:
+    chart = distribution_chart(lecture, 1, 2)
+    curve, target = chart.data
+    assert len(curve.x) <= CURVE_POINTS
+    assert (curve.x[0], curve.x[-1]) == (1, 50257)
+    assert (np.diff(curve.y) <= 0).all()
+    assert target.x[0] == 7247
+    assert target.y[0] == pytest.approx(3.1061e-05, rel=1e-4)
+    assert (chart.layout.xaxis.type, chart.layout.yaxis.type) == ("log", "log")
+    assert chart.layout.xaxis.title.text == "rank, most to least likely"
+    assert chart.layout.yaxis.title.text == "probability"
+    assert chart.layout.shapes[0].y0 == pytest.approx(1 / 50257)
+    assert "1.0000" in chart.layout.title.subtitle.text
+    assert len(chart.to_json()) < 30_000
+
+
+def test_the_curve_passes_through_the_targets(lecture: ScoredBatch) -> None:
+    here = Distribution(lecture.logits_at(1, 2))
+    ranks = log_spaced_ranks(50257, points=5000)
+    at = np.searchsorted(ranks, 7247)
+    assert here.ordered[ranks[at] - 1] == pytest.approx(-10.3796, abs=0.01)
+    assert np.exp(here.ordered).sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("units", "factor"), [("nats", 1.0), ("bits", 1.442695)])
+def test_logs_mean_and_shares(lecture: ScoredBatch, units: str, factor: float) -> None:
+    chart = logs_chart(lecture, 2, 3, units)  # type: ignore[arg-type]
+    (bars,) = chart.data
+    assert list(bars.y) == pytest.approx([value * factor for value in lecture.log_probas.tolist()], rel=1e-5)
+    assert chart.layout.shapes[0].y0 == pytest.approx(-10.793964 * factor, abs=1e-4)
+    shares = [float(text.split("<b>")[1].rstrip("%</b>")) for text in chart.layout.xaxis.ticktext]
+    assert sum(shares) == pytest.approx(100, abs=0.4)
+    assert max(shares) == shares[5]
+    assert [color == TARGET for color in bars.marker.color] == [False] * 5 + [True]
+    assert units in chart.layout.yaxis.title.text
+
+
+def test_many_bars_have_fewer_labels(tiny: LanguageModel) -> None:
+    chart = logs_chart(score(tiny, [" a" * 17] * 2), 1, 1, "nats")
+    assert len(chart.data[0].y) == 32
+    assert chart.data[0].text is None
+    assert len(chart.layout.xaxis.ticktext) == 16
+
+
+@pytest.mark.parametrize("text", ["<i>it</i>", "$x$", "<script>alert(1)</script>", "a & b"])
+def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
+    batch = score(tiny, f"{text} x")
+    for i, j in batch.positions:
+        for chart in (expected_chart(batch, i, j), distribution_chart(batch, i, j), logs_chart(batch, i, j, "nats")):
+            spec = json.loads(chart.to_json())
+            texts = json.dumps(spec["layout"]) + json.dumps([trace.get("text") for trace in spec["data"]])
+            assert "<script" not in texts
+            assert "<i>" not in texts
+            assert "$" not in texts
+
+
+def test_long_tokens_are_shortened_with_a_mark() -> None:
+    assert plain("-" * 64) == "-" * 18 + "…" + "-" * 5
+
+
+def test_half_a_character_in_a_title_is_shown_as_its_bytes(tiny: LanguageModel) -> None:
+    title = expected_chart(score(tiny, "I 💙 tea"), 1, 2).layout.title.text
+    assert "“I&lt;20 F0 9F&gt;”" in title

@@ -1,0 +1,255 @@
+"""The page "Temperature and sampling", run without a browser."""
+
+import json
+from base64 import b64decode
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from gptloss import load_model
+from gptloss.analysis.temperature import temperature_curve
+from gptloss.charts.sampling import BARS
+from gptloss.prediction.distribution import Distribution
+from gptloss.prediction.sampling import Sampler, draw
+from tests.browser.driver import ROOT
+from tests.test_app import button, query
+from views.shared.scored_text import batch_of
+from views.temperature import controls
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+BOOK = "Every effort moves you"
+TOY = {"model": "bigram", "input": "The clock on the wall"}
+
+
+def open_page(**query: Any) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name.rstrip("_")] = value
+    app.switch_page("pages/temperature.py")
+    return app.run()
+
+
+def charts(app: AppTest) -> dict[str, dict[str, Any]]:
+    """The specs of the charts, by key: before-after, ranks-after, drawn, loss-by-temperature."""
+    assert not app.exception
+    found = {}
+    for chart in app.get("plotly_chart"):
+        spec = json.loads(chart.proto.spec)
+        title = spec["layout"]["title"]["text"]
+        name = {"All tokens by rank": "ranks", "Loss of the whole text": "loss"}.get(title[3:-4])
+        found[name or ("draws" if title.endswith(" draws</b>") else "bars")] = spec
+    return found
+
+
+def subtitle(spec: dict[str, Any]) -> str:
+    return str(spec["layout"]["title"]["subtitle"]["text"])
+
+
+def continuations(app: AppTest) -> list[str]:
+    """The greedy and the sampled text, as they are shown to copy."""
+    assert not app.exception
+    return [code.value for code in app.code]
+
+
+def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:
+    app = open_page()
+    found = charts(app)
+    assert set(found) == {"bars", "ranks", "draws", "loss"}
+    assert subtitle(found["bars"]).endswith("after: all 50,257 tokens, temperature 1")
+    assert "p<sub>11</sub> after “every”" in found["bars"]["layout"]["title"]["text"]
+    assert "temperature 1: 10.7940" in subtitle(found["loss"])
+    assert query(app) == {}
+    assert continuations(app) == ["every effort moves you"] * 2
+
+
+def test_the_temperature_moves_the_charts_without_a_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(**TOY)
+    before = charts(app)
+    monkeypatch.setattr(type(load_model("bigram")), "hidden", None)
+    app.slider(key="temperature").set_value(2.5).run()
+    after = charts(app)
+    assert query(app)["temperature"] == ["2.5"]
+    assert subtitle(after["bars"]).endswith("all 256 tokens, temperature 2.5")
+    assert "now, 2.5: " in subtitle(after["loss"])
+    for name in ("bars", "ranks", "draws", "loss"):
+        assert after[name]["data"] != before[name]["data"]
+    app.slider(key="temperature").set_value(0.0).run()
+    assert subtitle(charts(app)["bars"]).endswith("greedy, always the first choice")
+    assert "now" not in subtitle(charts(app)["loss"])
+
+
+def test_top_k_and_top_p_cut() -> None:
+    app = open_page(**TOY, at="14")
+    app.number_input(key="top_k").set_value(5).run()
+    assert subtitle(charts(app)["bars"]).endswith("renormalised over 5 of 256 tokens")
+    assert charts(app)["bars"]["data"][2]["text"].count("cut off") == len(charts(app)["bars"]["data"][2]["text"]) - 5
+    app.slider(key="top_p").set_value(0.5).run()
+    batch = batch_of(("bigram", (TOY["input"],), None, False))
+    kept = int(Sampler(1.0, 5, 0.5).keeps(batch.logits_at(1, 4)).sum())
+    assert 1 < kept < 5
+    assert subtitle(charts(app)["bars"]).endswith(f"renormalised over {kept} of 256 tokens")
+    assert query(app)["top_k"] == ["5"]
+    assert query(app)["top_p"] == ["0.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("Greedy", {"temperature": ["0"]}),
+        ("Temperature 0.5", {"temperature": ["0.5"]}),
+        ("Temperature 2", {"temperature": ["2"]}),
+        ("Top-k 50", {"top_k": ["50"]}),
+        ("Top-p 0.9", {"top_p": ["0.9"]}),
+        ("As the model has it", {}),
+    ],
+)
+def test_each_example_sets_all_three(name: str, fields: dict[str, list[str]]) -> None:
+    app = open_page(**TOY, temperature="3", top_k="7", top_p="0.7")
+    button(app, name).click().run()
+    found = {key: value for key, value in query(app).items() if key in ("temperature", "top_k", "top_p")}
+    assert found == fields
+
+
+def test_draws_are_seeded() -> None:
+    app = open_page(**TOY, at="14")
+    logits = batch_of(("bigram", (TOY["input"],), None, False)).logits_at(1, 4)
+
+    def shares(n: int, seed: int) -> list[float]:
+        ids = draw(Sampler().probas(logits), n, seed)
+        counts = torch.bincount(ids, minlength=256)[list(Distribution(logits).likeliest(BARS))]
+        return [*(counts / n).tolist(), 1 - counts.sum().item() / n]
+
+    def shown(app: AppTest) -> list[float]:
+        packed = charts(app)["draws"]["data"][0]["x"]
+        return np.frombuffer(b64decode(packed["bdata"]), packed["dtype"]).tolist()
+
+    assert shown(app) == pytest.approx(shares(1000, 123))
+    app.segmented_control(key="draws").set_value(100).run()
+    assert charts(app)["draws"]["layout"]["title"]["text"] == "<b>100 draws</b>"
+    assert shown(app) == pytest.approx(shares(100, 123))
+    button(app, "Draw again").click().run()
+    assert app.number_input(key="seed").value == 124
+    assert query(app)["seed"] == ["124"]
+    assert shown(app) == pytest.approx(shares(100, 124))
+    app.number_input(key="seed").set_value(7).run()
+    assert shown(app) == pytest.approx(shares(100, 7))
+
+
+def test_too_few_draws_are_said_to_be_too_few() -> None:
+    app = open_page()
+    assert any("is expected 0.18 times: 1,000 draws are too few" in caption.value for caption in app.caption)
+    app.number_input(key="top_k").set_value(3).run()
+    assert not any("too few" in caption.value for caption in app.caption)
+
+
+def test_the_last_seed_is_followed_by_the_first() -> None:
+    app = open_page(**TOY, seed=str(2**31 - 1))
+    button(app, "Draw again").click().run()
+    assert app.number_input(key="seed").value == 0
+
+
+def test_the_books_nine_words() -> None:
+    app = open_page(**TOY)
+    app.segmented_control(key="source").set_value("book").run()
+    assert query(app)["from"] == ["book"]
+    assert set(charts(app)) == {"bars", "ranks", "draws"}
+    assert not app.text_area
+    assert not app.code
+    assert app.number_input(key="top_k").max == 9
+    button(app, "Top-k 3").click().run()
+    assert [t for t in charts(app)["bars"]["data"][1]["text"] if t] == ["0.5775", "0.3610", "0.0615"]
+    assert list(app.dataframe[0].value["token"][:3]) == ["forward", "toward", "closer"]
+    assert list(app.dataframe[0].value["after"][:3]) == pytest.approx([0.5775, 0.3610, 0.0615], abs=5e-5)
+    button(app, "Temperature 5").click().run()
+    assert subtitle(charts(app)["bars"]).endswith("all 9 tokens, temperature 5")
+    app.segmented_control(key="source").set_value("text").run()
+    assert app.text_area(key="own-text").value == TOY["input"]
+
+
+@pytest.mark.parametrize("text", ["", "x", "<script>alert(1)</script>", "\x00", "💙", "$x$ **b**"])
+def test_any_text_is_answered(text: str) -> None:
+    app = open_page(model="bigram", made="3")
+    app.text_area(key="own-text").set_value(text).run()
+    assert not app.exception
+    if len(text.encode()) < 2:
+        assert ("is empty" if not text else "is one token") in app.text[0].value
+        assert not charts(app)
+    else:
+        assert set(charts(app)) == {"bars", "ranks", "draws", "loss"}
+
+
+def test_bits_change_the_loss() -> None:
+    app = open_page(**TOY, units="bits")
+    assert "bits per token" in subtitle(charts(app)["loss"])
+    assert charts(app)["loss"]["layout"]["yaxis"]["title"]["text"] == "loss, bits per token"
+
+
+def test_a_long_text_has_its_curve_bit_by_bit() -> None:
+    text = "The clock on the wall was slow. " * 20
+    app = open_page(model="bigram", input=text)
+    assert "loss" not in charts(app)
+    assert app.get("progress")[0].proto.text == "The loss at 25 temperatures: 128 of 639 tokens …"
+    for _ in range(30):
+        app.run()
+        if "loss" in charts(app):
+            break
+    expected = temperature_curve(batch_of(("bigram", (text,), None, False)))
+    assert charts(app)["loss"]["data"][1]["x"] == pytest.approx([1.0, expected.best])
+
+
+def test_tables_on_demand() -> None:
+    app = open_page(**TOY, top_k="5", at="14")
+    app.session_state["sampling-tables"] = True
+    app.run()
+    tokens, losses = (frame.value for frame in app.dataframe)
+    assert tokens["after"][:5].sum() == pytest.approx(1)
+    assert tokens["drawn"][:5].sum() == 1000
+    assert list(losses.columns) == ["temperature", "loss"]
+    assert len(losses) == 25
+
+
+def test_the_sampler_follows_to_the_other_pages_and_back() -> None:
+    app = open_page(**TOY, temperature="2", top_k="9", made="3")
+    app.query_params.clear()  # as the browser does when a page is chosen from the menu
+    app.switch_page("pages/token_probabilities.py").run()
+    assert app.number_input(key="top_k").value == 9
+    app.query_params.clear()
+    app.switch_page("pages/temperature.py").run()
+    assert app.slider(key="temperature").value == 2.0
+    assert len(continuations(app)[0]) == len(TOY["input"]) + 3
+
+
+def test_a_top_k_above_the_vocabulary_keeps_all() -> None:
+    app = open_page(**TOY, from_="book", top_k="100")
+    assert subtitle(charts(app)["bars"]).endswith("all 9 tokens, temperature 1")
+    assert app.number_input(key="top_k").value == 9
+
+
+def test_equal_probabilities_are_the_same_at_any_temperature() -> None:
+    app = open_page(model="uniform", input="tea")
+    assert subtitle(charts(app)["loss"]).startswith("the same at every temperature")
+
+
+def test_at_temperature_0_the_loss_is_said_to_be_infinite() -> None:
+    said = "At temperature 0 the loss is infinite"
+    assert any(said in caption.value for caption in open_page(**TOY, temperature="0").caption)
+    assert not any(said in caption.value for caption in open_page(**TOY, temperature="1").caption)
+
+
+def test_a_tick_cannot_take_a_button_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick tells what the browser's controls show; it may have left before they heard of the button."""
+    monkeypatch.setattr(controls, "ECHO", 60.0)
+    app = open_page(**TOY, temperature="3")
+    button(app, "Temperature 2").click().run()
+    app.slider(key="temperature").set_value(3.0).run()
+    assert query(app)["temperature"] == ["2"]
+    assert app.slider(key="temperature").value == 2.0
+    app.slider(key="temperature").set_value(4.0).run()
+    assert query(app)["temperature"] == ["4"]
+    monkeypatch.setattr(controls, "ECHO", 0.0)
+    app.slider(key="temperature").set_value(3.0).run()
+    assert query(app)["temperature"] == ["3"]

@@ -1,0 +1,122 @@
+"""What the page "Compare" compares: models on one text, or texts under one model."""
+
+import streamlit as st
+
+from gptloss.models import DEFAULT_MODEL, find, is_here
+from views.frame import model_picker
+from views.shared.markdown import literal
+from views.visit import access, session
+from views.visit.settings import MAX_ROWS, MOST_MODELS, PARAGRAPH, Asked, Settings, joined
+
+CHOICES = {"models": "Models on one text", "texts": "Two texts under one model"}
+
+
+def chooser(settings: Settings) -> None:
+    """The controls: what is compared, then the models and their text, or the two texts."""
+    session.give("comparing", settings.comparing)
+    st.segmented_control(
+        "What is compared",
+        list(CHOICES),
+        format_func=CHOICES.__getitem__,
+        key="comparing",
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: session.change(comparing=st.session_state.comparing, spot=None),
+    )
+    with st.container(border=True, gap="xsmall", key="comparison"):
+        if settings.comparing == "models":
+            _models(settings)
+            _text(settings)
+        else:
+            _pair(settings)
+    model_picker.offers(name for name in missing(settings) if name not in model_picker.wanted())
+
+
+def texts(settings: Settings) -> tuple[str, ...]:
+    """The texts that the models read: the visitor's own, or the rows of the first page and a plain paragraph."""
+    if settings.texts is not None:
+        return settings.texts
+    targets = settings.targets
+    rows = settings.inputs if targets is None else map(joined, settings.inputs, targets)
+    lines = [line for row in rows for line in row.split("\n") if line]
+    return (*lines[: MAX_ROWS - 1], PARAGRAPH)
+
+
+def asked(settings: Settings) -> list[tuple[str, Asked]]:
+    """The title of each run, and what is read for it."""
+    if settings.comparing == "texts":
+        return [
+            (f"Text {letter}", (settings.model, (text,), None, settings.bos))
+            for letter, text in zip("AB", settings.pair, strict=True)
+        ]
+    names = [name for name in _names(settings) if is_here(name)]
+    titles = [find(name).info.title for name in names]
+    return [
+        (title if titles.count(title) == 1 else f"{title} ({name})", (name, texts(settings), None, settings.bos))
+        for name, title in zip(names, titles, strict=True)
+    ]
+
+
+def missing(settings: Settings) -> tuple[str, ...]:
+    """The models that are compared and are not here."""
+    return tuple(name for name in _names(settings) if not is_here(name)) if settings.comparing == "models" else ()
+
+
+def _names(settings: Settings) -> list[str]:
+    return list(dict.fromkeys([settings.model, *settings.others]))
+
+
+def _models(settings: Settings) -> None:
+    options = [name for name in dict.fromkeys([*access.models(), *settings.others]) if name != settings.model]
+    session.give("others", [name for name in settings.others if name != settings.model])
+    st.multiselect(
+        "Beside the chosen model",
+        options,
+        format_func=model_picker.option,
+        key="others",
+        max_selections=MOST_MODELS - 1,
+        placeholder="Choose one to three models",
+        select_all=False,
+        on_change=_read_others,
+    )
+
+
+def _read_others() -> None:
+    """Whatever the browser sends, only what this visitor may name."""
+    names = filter(access.allowed, map(str, st.session_state.others))
+    session.change(others=tuple(names)[: MOST_MODELS - 1], spot=None)
+
+
+def _text(settings: Settings) -> None:
+    session.give("texts", "\n".join(texts(settings)))
+    st.text_area(
+        f"Text: each line is read on its own, up to {MAX_ROWS} lines", key="texts", height=132, on_change=_read_text
+    )
+
+
+def _read_text() -> None:
+    lines = tuple(line for line in st.session_state.texts.split("\n") if line)
+    session.change(texts=lines[:MAX_ROWS] or None, spot=None)
+    if len(lines) > MAX_ROWS:
+        session.notify(f"The text has {len(lines)} lines; the first {MAX_ROWS} are compared.")
+
+
+def _pair(settings: Settings) -> None:
+    for n, (column, text) in enumerate(zip(st.columns(2), settings.pair, strict=True)):
+        session.give(f"pair-{n}", text)
+        column.text_area(f"Text {'AB'[n]}", key=f"pair-{n}", height=100, on_change=_read_pair)
+    st.text(f"Both are read by {find(settings.model).info.title}. Choose another model at the side.")
+    trained = next((name for name in settings.others if is_here(name)), None)
+    if settings.model == DEFAULT_MODEL and trained:
+        title = find(trained).info.title
+        st.button(
+            literal(f"An untrained model hardly tells them apart: let {title} read them"),
+            key="trained",
+            type="tertiary",
+            on_click=model_picker.choose,
+            args=(trained,),
+        )
+
+
+def _read_pair() -> None:
+    session.change(pair=(st.session_state["pair-0"], st.session_state["pair-1"]), spot=None)

@@ -1,0 +1,117 @@
+"""The numbers of "Compare", side by side: the runs are read one after the other, and each gets a card."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from gptloss.analysis.alignment import Shared, shared
+from gptloss.errors import GptlossError
+from gptloss.lessons.ladder import in_units
+from gptloss.measures import bits_per_byte
+from gptloss.models import find
+from gptloss.numbers import perplexity_text
+from gptloss.scoring.score import ScoredBatch
+from gptloss.serving.readings import Reading, fit, reading
+from views.compare.runs import Question, compared, questions, remember
+from views.shared.markdown import literal
+from views.shared.scored_text import report
+from views.visit.settings import Settings
+
+WHY_BYTES = (
+    "Each model cuts text into tokens of its own, so a loss per token is not the same thing for two models."
+    " Bits per byte spreads the whole loss over the bytes of the scored text: compare that."
+)
+
+
+def numbers(settings: Settings) -> list[Question]:
+    """A card for each run: loss, bits per byte and perplexity; and what could not be read. Gives what could be."""
+    found = _read_all(settings)
+    scored = {question.n: result.batch for question, result in found if result.batch}
+    several = settings.comparing == "models" and len(found) > 1
+    common = shared(list(scored.values())) if several and len(scored) > 1 else None
+    per_byte = dict(zip(scored, _bits_per_byte(list(scored.values()), common), strict=True))
+    for column, (question, result) in zip(st.columns(max(len(found), 2)), found, strict=False):
+        with column.container(border=True, key=f"run-{question.n}", gap="xsmall"):
+            title(question.title, f"run-{question.n}")
+            _card(question.n, result, per_byte.get(question.n, "–"), settings)
+    if several:
+        st.caption(" ".join([WHY_BYTES, *(_what_is_compared(list(scored.values()), common) if common else [])]))
+    return [question for question, result in found if result.batch]
+
+
+def title(text: str, key: str) -> None:
+    """A heading that is never Markdown: a folder may be called anything."""
+    with st.container(key=f"title-{key}"):
+        st.text(text)
+
+
+def _read_all(settings: Settings) -> list[tuple[Question, Reading]]:
+    """What each run scored. Of models that do not fit in memory together, what else is shown is asked at once."""
+    place, found = st.empty(), list[tuple[Question, Reading]]()
+    runs = questions(settings)
+    crowded = not fit(question.asked[0] for question in runs)
+    for question in runs:
+        with place.container():
+            bar = st.empty()
+            with st.spinner(_doing(question, len(runs), settings)):  # it shows itself only if this takes long
+                found.append((question, _read(question, bar)))
+                if crowded:
+                    so_far = compared([question for question, result in found if result.batch], settings)
+                    remember(so_far if len(so_far) > 1 else [], settings.units)
+    place.empty()
+    return found
+
+
+def _doing(question: Question, count: int, settings: Settings) -> str:
+    model = literal(find(question.asked[0]).info.title)
+    if settings.comparing == "texts":
+        return f"{model} reads {question.title} …"
+    return f"Model {question.n + 1} of {count}: {model} reads the text …"
+
+
+def _read(question: Question, bar: DeltaGenerator) -> Reading:
+    """The rows, scored; that a model cannot be loaded is what is wrong with all of them."""
+    try:
+        return reading(*question.asked, lambda done, total: report(bar, done, total))
+    except GptlossError as error:
+        return Reading(None, {0: error.with_traceback(None)})
+
+
+def _bits_per_byte(batches: Sequence[ScoredBatch], common: Shared | None) -> list[str]:
+    """Of each run; where models are compared, over what all of them scored."""
+    if common is None:
+        return [f"{batch.bits_per_byte:.4f}" for batch in batches]
+    return [f"{bits_per_byte(nats, common.size):.4f}" if common.size else "–" for nats in common.nats]
+
+
+def _card(n: int, result: Reading, per_byte: str, settings: Settings) -> None:
+    batch = result.batch
+    with st.container(horizontal=True, gap="small", key=f"figures-{n}"):
+        st.metric(
+            f"Loss, {settings.units} per token", f"{in_units(batch.loss, settings.units):.4f}" if batch else "–"
+        )
+        st.metric("Bits per byte", per_byte)
+        st.metric("Perplexity", perplexity_text(batch.loss) if batch else "–")
+    if batch:
+        lines = f" of {len(batch.rows)} lines" if len(batch.rows) > 1 else ""
+        start = ", with the start token" if settings.bos and batch.model.info.bos_id is not None else ""
+        st.caption(f"{len(batch):,} tokens, {batch.target_bytes:,} bytes{lines} scored{start}")
+    for error in result.errors.values():
+        st.text(str(error))
+
+
+def _what_is_compared(batches: Sequence[ScoredBatch], common: Shared) -> list[str]:
+    """What bits per byte are taken over, if not all runs scored the same."""
+    if all(batch.target_bytes == common.size for batch in batches):
+        return []
+    if not common.size:
+        return ["No line was scored by all of them, so there is none to compare."]
+    rows = {row.number for batch in batches for row in batch.rows}
+    lines = f" in line {_listed(common.lines)}" if len(common.lines) < len(rows) else ""
+    return [f"It is taken over the {common.size:,} bytes{lines} that all of them scored."]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last

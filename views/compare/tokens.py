@@ -1,0 +1,216 @@
+"""The page "Compare", below its numbers: the tokens behind them."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from statistics import fmean
+
+import pandas as pd
+import streamlit as st
+
+from gptloss.analysis.alignment import Span, same_vocabulary
+from gptloss.charts.compare import Run, difference_chart, token_chart
+from gptloss.charts.loss import expected_chart
+from gptloss.charts.theme import CONFIG, RUNS
+from gptloss.errors import GptlossError
+from gptloss.lessons.ladder import in_units
+from gptloss.measures import kl_divergence
+from gptloss.models import find
+from gptloss.numbers import Units, position_name
+from gptloss.serving.readings import reading
+from gptloss.tokens import text_of
+from views.compare.numbers import title
+from views.compare.runs import Compared, Question, choose, compared, ladder, logits, spans
+from views.components.ladder_table import chosen, ladder_table
+from views.shared.markdown import literal
+from views.visit import session
+from views.visit.settings import Asked, Settings
+
+
+@st.fragment
+def tokens(questions: Sequence[Question]) -> None:
+    """The tokens of one text under each run: their losses, what was expected, the ladders, the tables.
+
+    `questions` are what could be read; they and not the runs are what a fragment may keep.
+    """
+    session.write_link()
+    settings = session.settings()
+    runs = compared(questions, settings)
+    if not runs:
+        st.info("Nothing can be compared yet: write some text above.")
+        return
+    _row_chooser(runs[0])
+    bars = st.container()
+    if opening := session.just_opened():  # nothing is to jump
+        with bars:
+            _token_bars(runs, questions, settings)
+    _differences(runs, settings)
+    _expected(runs, settings)
+    _ladders(runs, questions, settings)
+    _tables(runs)
+    if not opening:  # the slowest to draw, so last: what a click asked for is there before
+        with bars:
+            _token_bars(runs, questions, settings)
+
+
+def _row_chooser(first: Compared) -> None:
+    if len(first.batch.rows) < 2:
+        return
+    session.give("row", first.i)
+    names = {row.number: _short(text_of([*row.inputs[:1], *row.targets])) for row in first.batch.rows}
+    st.segmented_control(
+        "Show the tokens of",
+        list(names),
+        format_func=lambda number: f"{number} · {literal(names[number])}",
+        key="row",
+        required=True,
+        on_change=lambda: session.change(spot=(st.session_state.row, 1)),
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 34 else f"{text[:32].rstrip()} …"
+
+
+def _token_bars(runs: Sequence[Compared], questions: Sequence[Question], settings: Settings) -> None:
+    line = f", line {runs[0].i}" if len(runs[0].batch.rows) > 1 else ""
+    drawn = [
+        Run(
+            f"{run.title}: {in_units(fmean(p.loss for p in run.row), settings.units):.4f} per token",
+            run.row,
+            run.j,
+            RUNS[run.n],
+        )
+        for run in runs
+    ]
+    st.plotly_chart(
+        token_chart(drawn, settings.units, f"Loss of each token{line}"),
+        key="tokens",
+        config=CONFIG,
+        on_select=partial(_choose_bar, questions),
+        selection_mode="points",
+        alt="A panel of bars for each run, a bar for each token. " + " ".join(run.title + "." for run in drawn),
+    )
+
+
+def _choose_bar(questions: Sequence[Question]) -> None:
+    points = st.session_state.tokens.selection.points
+    if points:
+        runs = compared(questions, session.settings())
+        choose(runs, points[0]["curve_number"], runs[0].i, int(points[0]["customdata"][0]))
+
+
+def _differences(runs: Sequence[Compared], settings: Settings) -> None:
+    """The first run against each of the others."""
+    first = runs[0]
+    for run in runs[1:]:
+        shared = spans(first.row, run.row, settings)
+        if shared:
+            models = settings.comparing == "models"
+            knew = f"{run.title} knew better" if models else "dearer in Text A; only in A → only in B"
+            _difference_chart(run.n, shared, (first.title, run.title), settings.units, knew, RUNS[first.n])
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _difference_chart(
+    n: int, shared: tuple[Span, ...], titles: tuple[str, str], units: Units, above: str, colour: str
+) -> None:
+    """What was drawn once is replayed, for any visitor."""
+    chart = difference_chart(shared, titles, units, above, (colour, RUNS[n]))
+    said = f"Bars: the loss of {titles[0]} minus that of {titles[1]}, in {units}, for each stretch of text."
+    st.plotly_chart(chart, key=f"difference-{n}", config=CONFIG, alt=said)
+
+
+def _expected(runs: Sequence[Compared], settings: Settings) -> None:
+    """What each run expected at the chosen place, and how far apart two distributions are."""
+    columns = st.columns(2)
+    for n, run in enumerate(runs):
+        with columns[n % 2].container(border=True):
+            title(run.title, f"expected-{n}")
+            if run.j is None:
+                st.text("has no token to predict in this place.")
+                continue
+            _expected_chart(n, run.asked, (run.i, run.j))
+    for n, run in enumerate(runs[1:], 1):
+        _divergence(n, runs[0], run, settings)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _expected_chart(n: int, question: Asked, at: tuple[int, int]) -> None:
+    batch = reading(*question).batch
+    assert batch is not None, "only what was scored is drawn"
+    first = batch.argmax[batch.index(*at)].label
+    chart = expected_chart(batch, *at)
+    st.plotly_chart(chart, key=f"expected-{n}", config=CONFIG, alt=f"Bars of the likeliest tokens; first {first}.")
+
+
+def _divergence(n: int, one: Compared, other: Compared, settings: Settings) -> None:
+    if one.j is None or other.j is None or not _same_vocabulary(one.asked[0], other.asked[0]):
+        return
+    try:
+        p, q = logits(one)[None], logits(other)[None]
+    except GptlossError:  # the ladder says it
+        return
+    there, back = (in_units(kl_divergence(*pair).item(), settings.units) for pair in ((p, q), (q, p)))
+    log, units = ("ln" if settings.units == "nats" else "log_2"), rf"\text{{{settings.units}}}"
+    with st.container(border=True, key=f"divergence-{n}"):
+        st.text(
+            f"{one.title} (p) and {other.title} (q) have the same vocabulary, so their distributions at"
+            f" {position_name(one.i, one.j)} can be compared. The KL divergence is what it costs more to expect q"
+            " where p is true; it is 0 only if both are the same:"
+        )
+        st.latex(
+            rf"\begin{{aligned}} \mathrm{{KL}}(p \| q) &= \sum_{{v=1}}^{{{len(p[0])}}} p_v \{log} \frac{{p_v}}{{q_v}}"
+            rf" = {there:.4f}\ {units} \\ \mathrm{{KL}}(q \| p) &= {back:.4f}\ {units} \end{{aligned}}"
+        )
+
+
+@lru_cache(maxsize=32)
+def _same_vocabulary(one: str, other: str) -> bool:
+    return same_vocabulary(find(one).tokenizer(), find(other).tokenizer())
+
+
+def _ladders(runs: Sequence[Compared], questions: Sequence[Question], settings: Settings) -> None:
+    for n, run in enumerate(runs):
+        title(run.title, f"ladder-{n}")
+        try:
+            data = ladder(run, settings.units)
+        except GptlossError as error:
+            st.text(str(error))
+            continue
+        ladder_table(data, at=run.column, key=f"ladder-{n}", on_choose=partial(_choose_column, questions, n))
+
+
+def _choose_column(questions: Sequence[Question], n: int) -> None:
+    runs = compared(questions, session.settings())
+    choose(runs, n, *chosen(f"ladder-{n}", runs[n].batch))
+
+
+def _tables(runs: Sequence[Compared]) -> None:
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="compare-tables", on_change=session.change
+    ) as tables:
+        if tables.open:
+            st.dataframe(_summary(runs), hide_index=True, key="summary")
+            for n, run in enumerate(runs):
+                st.text(f"{run.title}: the tokens of the shown text; losses in nats")
+                st.dataframe(_token_table(run), hide_index=True, key=f"pieces-{n}")
+
+
+def _summary(runs: Sequence[Compared]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "run": [run.title for run in runs],
+            "tokens": [len(run.batch) for run in runs],
+            "bytes": [run.batch.target_bytes for run in runs],
+            "loss (nats per token)": [run.batch.loss for run in runs],
+            "perplexity": [run.batch.perplexity for run in runs],
+            "bits per byte (of these bytes)": [run.batch.bits_per_byte for run in runs],
+        }
+    )
+
+
+def _token_table(run: Compared) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(piece.j, piece.label, piece.start, piece.stop - piece.start, piece.loss) for piece in run.row],
+        columns=["j", "token", "first byte", "bytes", "loss"],
+    )

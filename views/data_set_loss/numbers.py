@@ -1,0 +1,232 @@
+"""The page "Data set loss": the two losses, the run that computes them, and the second model beside the first."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from gptloss.charts.corpus import Reading, ruler_chart, running_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.corpus.layout import PARTS, Job, check_windows, layout, scored
+from gptloss.corpus.scoring import CorpusLoss
+from gptloss.errors import GptlossError
+from gptloss.lessons.ladder import in_units
+from gptloss.models import find, is_here
+from gptloss.numbers import perplexity_text
+from gptloss.serving import runs
+from gptloss.serving.runs import Run
+from views.data_set_loss.plan import jobs_of
+from views.data_set_loss.readings import reading
+from views.data_set_loss.text import texts
+from views.frame.model_picker import option
+from views.shared.markdown import literal
+from views.shared.ticks import REST, rest
+from views.visit import access, session
+from views.visit.settings import Settings
+
+STYLE = Path(__file__).parent / "style.css"
+# Seconds between two looks at a run; how long a click waits for one that is short.
+TICK, SHORT = 0.5, 0.4
+OPENED = "data-opened-at"
+
+
+def second_model(settings: Settings) -> None:
+    """Another model that is here, to read the same after the first."""
+    names = [name for name in access.models() if name != settings.model and _here(name)]
+    if settings.second not in ("", *names):
+        session.correct("", always=True, second="")
+    session.give("second", settings.second)
+    st.selectbox(
+        "Second model, on the same text",
+        ["", *names],
+        format_func=lambda name: option(name) if name else "none",
+        key="second",
+        on_change=_choose_second,
+    )
+
+
+def _choose_second() -> None:
+    name = st.session_state.second or ""
+    if not name or access.allowed(name):
+        session.change(second=name)
+
+
+def _here(name: str) -> bool:
+    try:
+        return is_here(name)
+    except GptlossError:
+        return False
+
+
+def jobs() -> list[Job]:
+    """What the settings ask for; nothing without a text."""
+    settings = session.settings()
+    found = texts(settings)
+    return jobs_of(settings, found) if found else []
+
+
+def numbers(settings: Settings) -> bool:
+    """Both losses, large; the button; and below it how far the run is, drawn again while it is at work.
+
+    The button stands outside of what ticks: only a run of the whole page can stop that. Gives whether it is at work.
+    """
+    st.html(STYLE)
+    if session.just_opened():
+        st.session_state[OPENED] = time.monotonic()
+    wanted = jobs()
+    here = [run for job in wanted if (run := runs.find_run(job))]
+    at_work = any(run.running for run in here)
+    _buttons(wanted, here)
+    if at_work:
+        st.fragment(_live, run_every=TICK)()
+    else:
+        _figures(_first(wanted), settings)
+        for run in here:
+            _said(run)
+        _ruler(here if _first(wanted) else [], settings)
+    return at_work
+
+
+def _first(wanted: list[Job]) -> Run | None:
+    """The run of the chosen model: the large figures are of it, whatever there is of the second."""
+    return runs.find_run(wanted[0]) if wanted else None
+
+
+def _figures(run: Run | None, settings: Settings) -> None:
+    """Training and validation loss, or dashes."""
+    columns = st.container(key="data-losses").columns(2, gap="small", wrap=False)
+    for part, column in zip(PARTS, columns, strict=True):
+        result = run.result(part) if run else None
+        with column.container(key=f"data-{part}", gap="xsmall"):
+            st.metric(
+                f"{part.capitalize()} loss, {settings.units} per token",
+                f"{in_units(result.loss, settings.units):.4f}" if result else "–",
+                _spread(result, settings) if result else "not yet scored",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+            )
+            st.text(f"Perplexity {perplexity_text(result.loss)}" if result else "Perplexity –")
+
+
+def _spread(result: CorpusLoss, settings: Settings) -> str:
+    count = len(result.window_tokens)
+    over = f"{count:,} window{'' if count == 1 else 's'}"
+    if result.loss_stderr is None:
+        return over
+    return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"
+
+
+def _buttons(wanted: list[Job], here: list[Run]) -> None:
+    """Stop one's own run; begin one, or join another visitor's."""
+    done = len(here) == len(wanted) and all(run.state == "done" for run in here)
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-run"):
+        if any(map(runs.mine, here)):
+            st.button("Stop", icon=":material/stop:", type="primary", key="data-stop", on_click=_stop)
+        elif not (done and wanted):
+            stopped = any(run.state == "stopped" and run.tokens for run in here)
+            st.button(
+                "Go on" if stopped else "Run",
+                icon=":material/play_arrow:",
+                type="primary",
+                key="data-go",
+                disabled=not wanted,
+                on_click=_run,
+            )
+        others = [run for run in runs.under_way(runs.visitor()) if run.job not in wanted]
+        if others:
+            st.caption("A run with other settings is under way.")
+            st.button("Stop that one", key="data-stop-other", type="tertiary", on_click=_stop)
+    if wanted and not here:
+        st.text("Run computes both losses on this machine. You can turn to other pages meanwhile.")
+
+
+def _run() -> None:
+    session.change()
+    try:
+        wanted = jobs()
+        for job in wanted:
+            check_windows(layout(job.model, job.texts, job.split), job.plan)
+        runs.start(wanted, runs.visitor())
+        for job in wanted:
+            if run := runs.find_run(job):
+                run.wait(SHORT)
+    except GptlossError as error:
+        session.notify(str(error))
+
+
+def _stop() -> None:
+    session.change()
+    runs.leave(runs.visitor())
+
+
+def _live() -> None:
+    """One look at a run: how far it is, and the running loss. When it has ended, the page shows the rest."""
+    settings = session.settings()
+    wanted = jobs()
+    here = [run for job in wanted if (run := runs.find_run(job))]
+    at_work = any(run.running for run in here)
+    _figures(_first(wanted), settings)
+    for run in here:
+        _progress(run)
+    readings = _readings(here)
+    if readings:
+        alt = "The mean loss of each part so far, window by window."
+        st.plotly_chart(running_chart(readings, settings.units), key="running-chart", config=CONFIG, alt=alt)
+    if not at_work and time.monotonic() - st.session_state.get(OPENED, 0.0) > REST:
+        st.rerun()
+    rest("data", done=not at_work)
+
+
+def _progress(run: Run) -> None:
+    try:
+        total = scored(run.job)
+    except GptlossError:  # the run will say so itself
+        return
+    left = run.seconds_left(total)
+    title = find(run.job.model).info.title
+    said = "waits" if run.state == "waiting" else f"{run.tokens:,} of {total:,} tokens"
+    whose = "" if not run.running or runs.mine(run) else ", for another visitor: press Run to have it too"
+    ends = f", {_time(left)} left" if left is not None and run.running else ""
+    st.progress(min(run.tokens / total, 1.0) if total else 0.0, f"{literal(title)}: {said}{ends}{whose}")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def _ruler(here: list[Run], settings: Settings) -> None:
+    readings = _readings(here)
+    if readings:
+        st.plotly_chart(ruler_chart(readings, settings.units), key="ruler", config=CONFIG, alt=_ruler_text(readings))
+
+
+def _said(run: Run) -> None:
+    """What became of a run."""
+    title = find(run.job.model).info.title
+    short = [f"{part.capitalize()}: {reason}" for part in PARTS for reason in run.short[part]]
+    if run.state == "failed":
+        st.error(literal(run.error))
+    elif run.state == "stopped":
+        after = (
+            f"after {run.tokens:,} tokens. Incomplete: the numbers are of those."
+            if run.tokens
+            else "before it began."
+        )
+        st.text(f"{title}: stopped {after}")
+    elif run.tokens:
+        pace = f", {run.tokens / run.seconds:,.0f} a second" if run.seconds > 0.5 else ""
+        st.text(f"{title}: {run.tokens:,} tokens scored in {run.seconds:.1f} s{pace}.")
+    for sentence in short[:3]:
+        st.text(sentence)
+
+
+def _readings(here: list[Run]) -> list[Reading]:
+    return [found for run in here if (found := reading(run)).windows]
+
+
+def _ruler_text(readings: list[Reading]) -> str:
+    losses = [
+        f"{found.title}, {part}: {result.loss:.4f} nats" for found in readings for part, result in found.parts.items()
+    ]
+    return f"Losses on a ruler from 0 to ln V. {'; '.join(losses)}."

@@ -1,0 +1,60 @@
+"""Runs as what is drawn of them: their windows in the order of the text, each with its place in it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gptloss.charts.corpus import Reading, WindowLoss
+from gptloss.corpus.layout import PARTS, Piece, layout
+from gptloss.models import find
+from gptloss.serving.runs import Done, Run
+
+
+def reading(run: Run) -> Reading:
+    """What there is of a run so far, for charts."""
+    return _reading(run, len(run.windows))
+
+
+def ordered(run: Run) -> tuple[Done, ...]:
+    """The windows in the order of the text: number n is at n - 1."""
+    return _ordered(run, len(run.windows))
+
+
+def piece_of(run: Run, done: Done) -> Piece:
+    """The part of the document that a window is from."""
+    job = run.job
+    return layout(job.model, job.texts, job.split).by_part[done.part, done.document]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The text of a window: what is only read, and what is scored."""
+
+    read: str
+    scored: str
+
+
+def words_of(run: Run, done: Done) -> Words:
+    """What stands in a window."""
+    piece, plan = piece_of(run, done), run.job.plan
+    whole, scored = (piece.between(done.scored.window, plan, read) for read in (True, False))
+    return Words(whole[: len(whole) - len(scored)], scored)
+
+
+@lru_cache(maxsize=4)
+def _ordered(run: Run, count: int) -> tuple[Done, ...]:
+    parts = {part: n for n, part in enumerate(PARTS)}
+    return tuple(sorted(run.windows[:count], key=lambda done: (done.document, parts[done.part])))
+
+
+@lru_cache(maxsize=4)
+def _reading(run: Run, count: int) -> Reading:
+    info, plan = find(run.job.model).info, run.job.plan
+    windows = []
+    for number, done in enumerate(_ordered(run, count), 1):
+        piece, window = piece_of(run, done), done.scored.window
+        begins, ends = piece.place(window.first, plan), piece.place(window.stop + 1, plan)
+        loss = -done.scored.log_probas.double().mean().item()
+        windows.append(WindowLoss(number, done.part, begins, ends, window.scored, loss))
+    begun = {window.part for window in windows}  # meanwhile another part may have begun
+    results = {part: result for part in PARTS if part in begun and (result := run.result(part))}
+    return Reading(info.title, info.vocab_size, results, tuple(windows))

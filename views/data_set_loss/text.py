@@ -1,0 +1,173 @@
+"""Which text "Data set loss" is about: one that ships with gptloss, the book's, the visitor's files, a pasted one.
+
+Files and what was pasted stay with the visitor: they are in the session, not in the link.
+"""
+
+import streamlit as st
+
+from gptloss.analysis.words import decoded
+from gptloss.corpus import samples
+from gptloss.corpus.layout import Document, Texts, texts_of
+from gptloss.errors import GptlossError
+from gptloss.models.downloads.store import home
+from views.shared.markdown import literal
+from views.visit import access, session
+from views.visit.settings import Settings
+
+CHOICES = {"island": "Sample", "verdict": "The Verdict", "files": "My files", "paste": "Paste"}
+FILES, PASTED, TURN, CHOSEN = "data-files", "data-pasted", "data-turn", "data-chosen"
+LARGEST = 2_000_000  # characters in all
+LARGEST_FILE = 2  # MB
+
+
+def chooser(settings: Settings) -> Texts | None:
+    """The choice, and what goes with it; the texts, or None if there are none yet."""
+    if settings.data in ("files", "paste") and not st.session_state.get(CHOSEN):
+        session.correct(
+            "The link is about a text that its maker had, which does not travel in a link; the page shows its own.",
+            always=True,
+            data="island",
+        )
+    session.give("data", settings.data)
+    st.segmented_control(
+        "Text",
+        list(CHOICES),
+        format_func=CHOICES.__getitem__,
+        key="data",
+        required=True,
+        on_change=_choose,
+    )
+    with st.container(key="data-choice", gap="xsmall"):
+        {"island": _island, "verdict": _verdict, "files": _files, "paste": _paste}[settings.data]()
+    return texts(settings)
+
+
+def _choose() -> None:
+    st.session_state[CHOSEN] = True  # a text of the visitor's own may be wanted before it is here
+    session.change(data=st.session_state.data, look=None)
+
+
+def texts(settings: Settings) -> Texts | None:
+    """The chosen texts, if they are here and not empty; for fragments and callbacks."""
+    if settings.data == "files":
+        documents: tuple[Document, ...] = st.session_state.get(FILES, ())
+    elif settings.data == "paste":
+        documents = (Document("pasted", st.session_state.get(PASTED, "")),)
+    else:
+        text = samples.island() if settings.data == "island" else samples.verdict() or ""
+        documents = (Document(CHOICES[settings.data], text),)
+    documents = tuple(document for document in documents if document.text)
+    return texts_of(documents) if documents else None
+
+
+def _island() -> None:
+    st.caption("*The Survey of Skerrin*, a story in ten chapters, 21,135 characters, written for this page.")
+
+
+def _verdict() -> None:
+    if samples.verdict():
+        st.caption("*The Verdict* by Edith Wharton, 1908: the book’s text, 20,479 characters.")
+        return
+    st.text("The Verdict by Edith Wharton, 1908, is in the public domain and is not on this machine: 20 kB to fetch.")
+    if st.button("Fetch it", icon=":material/download:", type="primary", key="data-fetch"):
+        _fetch()
+    turn = st.session_state.setdefault(TURN, 0)
+    st.file_uploader(
+        f"Or drop in your {samples.VERDICT}",
+        ["txt"],
+        key=f"data-verdict-{turn}",
+        max_upload_size=LARGEST_FILE,
+        on_change=_keep,
+        args=(turn,),
+    )
+    if access.any_model():
+        st.caption(f"Or copy it to {literal(str(home() / 'texts'))}.")
+
+
+def _fetch() -> None:
+    """Have it, with a bar; a sentence if that is not possible."""
+    place = st.empty()
+    place.progress(0.0, "Fetching The Verdict …")
+
+    def report(done: int, total: int) -> None:
+        place.progress(done / total, f"{done:,} of {total:,} bytes")
+
+    try:
+        samples.fetch_verdict(report)
+    except GptlossError as error:
+        place.error(literal(str(error)))
+    else:
+        st.rerun()
+
+
+def _keep(turn: int) -> None:
+    file = st.session_state[f"data-verdict-{turn}"]
+    session.change()
+    if file is not None:
+        st.session_state[TURN] = turn + 1
+        try:
+            samples.keep_verdict(file.getvalue(), file.name)
+        except GptlossError as error:
+            session.notify(str(error))
+
+
+def _files() -> None:
+    kept: tuple[Document, ...] = st.session_state.get(FILES, ())
+    turn = st.session_state.setdefault(TURN, 0)
+    st.file_uploader(
+        "Text files in UTF-8; each is cut in two by itself",
+        ["txt", "md"],
+        accept_multiple_files=True,
+        key=f"data-upload-{turn}",
+        max_upload_size=LARGEST_FILE,
+        on_change=_read,
+        args=(turn,),
+    )
+    if kept:
+        with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-kept"):
+            st.text("\n".join(f"{document.name} · {len(document.text):,} characters" for document in kept))
+            st.button("Remove all", icon=":material/close:", key="data-remove", type="tertiary", on_click=_remove)
+
+
+def _read(turn: int) -> None:
+    """Add the files to those that are here; then the uploader is empty again."""
+    files = st.session_state[f"data-upload-{turn}"]
+    session.change(look=None)
+    if not files:
+        return
+    st.session_state[TURN] = turn + 1
+    kept = {document.name: document for document in st.session_state.get(FILES, ())}
+    for file in files:
+        try:
+            kept[file.name] = _document(file.name, file.getvalue(), kept)
+        except GptlossError as error:
+            session.notify(str(error))
+    st.session_state[FILES] = tuple(kept.values())
+
+
+def _document(name: str, raw: bytes, kept: dict[str, Document]) -> Document:
+    text = decoded(raw, name)
+    if not text:
+        raise GptlossError(f"{name} is empty; choose a file with some text.")
+    size = len(text) + sum(len(document.text) for document in kept.values() if document.name != name)
+    if size > LARGEST:
+        raise GptlossError(
+            f"With {name} it would be {size:,} characters, and the page takes {LARGEST:,}; leave a file out, or use"
+            " gptloss corpus, which takes any length."
+        )
+    return Document(name, text)
+
+
+def _remove() -> None:
+    st.session_state[FILES] = ()
+    session.change(look=None)
+
+
+def _paste() -> None:
+    session.give("data-paste", st.session_state.get(PASTED, ""))
+    st.text_area("Paste a text", key="data-paste", height=120, max_chars=LARGEST, on_change=_take_paste)
+
+
+def _take_paste() -> None:
+    st.session_state[PASTED] = st.session_state["data-paste"]
+    session.change(look=None)

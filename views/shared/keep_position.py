@@ -1,0 +1,35 @@
+"""The chosen place of a text, when another model numbers its tokens otherwise."""
+
+from bisect import bisect_right
+from itertools import accumulate
+
+import streamlit as st
+
+from gptloss.scoring.rows import Row
+from gptloss.scoring.score import ScoredBatch
+from views.visit import session
+from views.visit.settings import Settings
+
+READ = "read"
+
+
+def follow(batch: ScoredBatch, settings: Settings) -> None:
+    """Keep to the token that holds the byte where the chosen one began, if another model reads the same texts."""
+    model, *read = settings.asked
+    begun = {row.number: _begin(row) for row in batch.rows}
+    last_model, last_read, last_begun = st.session_state.get(READ, ("", [], {}))
+    st.session_state[READ] = model, read, begun
+    i, j = settings.at
+    known = last_begun.get(i, [])
+    anew = read == last_read and model != last_model
+    if not anew or session.turned() or session.by_link() or i not in begun or j > len(known):
+        return
+    now = max(1, bisect_right(begun[i], known[j - 1]))
+    if now != j:
+        session.correct("", at=(i, now))
+
+
+def _begin(row: Row) -> list[int]:
+    """At which byte of the row each target begins."""
+    read = (b"" if row.starts and k == 0 else token.raw for k, token in enumerate(row.inputs))
+    return list(accumulate(map(len, read)))

@@ -1,0 +1,196 @@
+"""The page "Surprise in a text", below its text: the numbers, the coloured tokens, and where the loss is."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from gptloss.analysis.words import RANK_CLASSES, Stretch, rank_counts, sentences, totals, words
+from gptloss.charts.loss import expected_chart
+from gptloss.charts.stretches import costliest_tokens_chart, costliest_words_chart, sentence_chart
+from gptloss.charts.surprise import loss_chart, rank_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.lessons.ladder import in_units
+from gptloss.numbers import Units, perplexity_text, position_name, proba_text
+from gptloss.scoring.score import ScoredBatch
+from gptloss.tables import rank_table, text_csv, text_table
+from views.components.ladder_table import chosen
+from views.components.token_strip import token_strip
+from views.loss.ladder import DIGITS
+from views.shared.scored_text import batch_of, scored, strip_of
+from views.visit import session
+from views.visit.settings import Asked, Settings
+
+STRIP = "text-strip"
+COLOURS = ("loss", "probability", "rank", "entropy")
+LOGS = {name: st.column_config.NumberColumn(format="%.4f") for name in ("loss", "mean")} | {
+    f"top_{k}_log_proba": DIGITS["log_proba"] for k in range(1, 6)
+}
+
+SHARE = {"share": st.column_config.NumberColumn(format="percent")}
+
+
+def numbers(batch: ScoredBatch, settings: Settings) -> None:
+    """The text in four numbers, each with what it is spread over."""
+    result, units = totals(batch), settings.units
+    base = "e" if units == "nats" else "2"
+    tokens, per_word = f"over {_count(result.tokens, 'token')}", result.word_loss
+    figures = [
+        (f"Loss, {units} per token", f"{in_units(result.loss, units):.4f}", tokens),
+        (f"Perplexity = {base}^loss", perplexity_text(result.loss), tokens),
+        ("Bits per byte", f"{result.bits_per_byte:.4f}", f"over {_count(result.bytes, 'byte')}"),
+        (
+            f"Per-word perplexity = {base}^({units} per word)",
+            "–" if per_word is None else perplexity_text(per_word),
+            f"over {_count(result.words, 'word')}",
+        ),
+    ]
+    with st.container(key="text-figures"):
+        for half, pair in zip(st.columns(2, gap="xsmall"), (figures[:2], figures[2:]), strict=True):
+            columns = half.columns(2, gap="xsmall", wrap=False)  # on a phone two by two
+            for column, (label, value, note) in zip(columns, pair, strict=True):
+                column.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def _count(amount: int, what: str) -> str:
+    return f"{amount:,} {what}{'' if amount == 1 else 's'}"
+
+
+@st.fragment
+def surprise() -> None:
+    """The text, coloured; what the model expected at the chosen token, sent first; the loss along the text."""
+    settings = session.settings()
+    batch = scored(settings)
+    if batch is None:
+        return session.write_link()
+    text, expected = st.columns([3, 2], gap="medium")
+    with expected.container(border=True):
+        _expected(settings.asked, settings.at)
+    with text:
+        _colours(settings)
+        token_strip(
+            strip_of(settings.asked),
+            at=batch.index(*settings.at),
+            key=STRIP,
+            on_choose=_choose,
+            flow=True,
+            colour=settings.colour,
+            figures=settings.figures,
+            units=settings.units,
+        )
+    with st.container(border=True):
+        _losses(settings.asked, settings.at, settings.units)
+    session.write_link()
+
+
+def _colours(settings: Settings) -> None:
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="colours"):
+        session.give("colour", settings.colour)
+        st.segmented_control(
+            "Colour shows",
+            COLOURS,
+            format_func=str.capitalize,
+            key="colour",
+            required=True,
+            on_change=lambda: session.change(colour=st.session_state.colour),
+        )
+        session.give("figures", settings.figures)
+        st.toggle(
+            "Figures under the tokens",
+            key="figures",
+            on_change=lambda: session.change(figures=st.session_state.figures),
+        )
+
+
+def _choose() -> None:
+    """Callbacks look the rows up again: one that held them would keep their model in memory."""
+    batch = scored(session.settings())
+    if batch is not None:
+        session.change(at=chosen(STRIP, batch))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _expected(asked: Asked, at: tuple[int, int]) -> None:
+    """What was drawn once is replayed, for any visitor."""
+    batch = batch_of(asked)
+    k = batch.index(*at)
+    said = (
+        f"Bars of the likeliest tokens. {position_name(*at)}: the token was {batch.targets[k].label}, probability"
+        f" {proba_text(batch.log_probas[k].item())}, rank {int(batch.ranks[k]):,}. First: {batch.argmax[k].label}."
+    )
+    st.plotly_chart(expected_chart(batch, *at), key="text-expected", config=CONFIG, alt=said)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _losses(asked: Asked, at: tuple[int, int], units: Units) -> None:
+    batch = batch_of(asked)
+    chart = loss_chart(batch, batch.index(*at), units)
+    said = f"The loss of each of {_count(len(batch), 'token')}, and the running mean, which ends at the loss."
+    st.plotly_chart(chart, key="text-losses", config=CONFIG, alt=said)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def charts(asked: Asked, units: Units) -> None:
+    """Where the loss is: by sentence, by rank, by token, by word. No click changes these."""
+    batch = batch_of(asked)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True):
+        said = "Bars, as wide as a sentence has tokens and as high as its mean loss. The table has each of them."
+        st.plotly_chart(sentence_chart(sentences(batch), units), key="text-sentences", config=CONFIG, alt=said)
+    with right.container(border=True):
+        st.plotly_chart(rank_chart(batch.ranks), key="text-ranks", config=CONFIG, alt=_ranks(batch))
+    left, right = st.columns(2, gap="medium")  # anew, for the order on a phone
+    with left.container(border=True):
+        said = "The ten tokens with the highest losses, each with the words around it."
+        st.plotly_chart(costliest_tokens_chart(batch, units), key="text-tokens", config=CONFIG, alt=said)
+    with right.container(border=True):
+        said = "The ten words with the highest losses, each the sum of its tokens."
+        st.plotly_chart(costliest_words_chart(words(batch), units), key="text-words", config=CONFIG, alt=said)
+
+
+def _ranks(batch: ScoredBatch) -> str:
+    counts = zip(RANK_CLASSES, rank_counts(batch.ranks), strict=True)
+    said = ", ".join(f"rank {name}: {count:,}" for name, count in counts)
+    return f"How many of the {_count(len(batch), 'token')} the model had ranked where; {said}."
+
+
+@st.fragment
+def tables() -> None:
+    """Every token, word and sentence as a table; the tokens as a file."""
+    settings = session.settings()
+    batch = scored(settings)
+    if batch is None:
+        return
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="text-tables", on_change=session.change
+    ) as part:
+        if part.open:
+            st.caption("All tokens, with the five likeliest in each place; logs and entropies in nats, bytes as hex")
+            st.dataframe(text_table(batch), hide_index=True, column_config=DIGITS | LOGS, key="text-frame")
+            st.caption("Words and sentences: the sum and the mean of the losses of their tokens, in nats")
+            left, right = st.columns(2, gap="medium")
+            for place, name, parts in ((left, "word", words(batch)), (right, "sentence", sentences(batch))):
+                place.dataframe(_parts(name, parts), hide_index=True, column_config=LOGS, key=f"text-{name}s-frame")
+            st.caption("How the model had ranked the tokens; rank 1 is its first choice")
+            st.dataframe(rank_table(batch.ranks), hide_index=True, column_config=SHARE, key="text-ranks-frame")
+    st.download_button(
+        "All tokens as CSV",
+        partial(_csv, settings.asked),
+        "surprise.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="id, bytes, text, log-probability, rank, entropy and the five likeliest; texts stand in quotes.",
+    )
+
+
+def _csv(asked: Asked) -> str:
+    """Made when it is asked for."""
+    return text_csv(batch_of(asked))
+
+
+def _parts(name: str, parts: tuple[Stretch, ...]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(part.first + 1, part.text, part.tokens, part.loss, part.mean) for part in parts],
+        columns=["first token", name, "tokens", "loss", "mean"],
+    )

@@ -1,0 +1,87 @@
+"""What "Surprise in a text" reads: the visitor's text, one of three samples, or a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+import gptloss
+from gptloss.analysis.words import decoded
+from gptloss.errors import GptlossError
+from views.shared.scored_text import own_text, take
+from views.visit import session
+from views.visit.settings import Settings
+
+LARGEST_FILE = 2  # MB
+UPLOADS = "uploads"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text that is one click away."""
+
+    name: str
+    why: str
+    text: str
+
+
+ODD = (
+    "The city council met on Tuesday evening to vote on the new bridge. Engineers had spent two years measuring the"
+    " river, and the mayor thanked them for their patience. The bridge will carry four lanes of traffic, open in"
+    " spring and, according to the final report, be made entirely of marmalade. Work on the northern bank begins"
+    " next month."
+)
+CODE = '''def greet(names):
+    """Say hello to everybody, one line each."""
+    for name in names:
+        print("Hello, " + name + "!")
+    return len(names)
+
+
+greet(["Ada", "Alan", "Grace"])
+greet(["Ada", "Alan", "Grace"])
+'''
+STORY = (Path(gptloss.__file__).parent / "data" / "sample.txt").read_text("utf-8")
+
+SAMPLES = (
+    Sample("One odd word", "A short report with one word that nobody expects.", ODD),
+    Sample("Program code", "Brackets, blanks and a line that is repeated.", CODE),
+    Sample("A short story", "The Clock on Harbour Street, 754 words: longer than some models read at once.", STORY),
+)
+
+
+def chooser(settings: Settings) -> None:
+    """The text box, with the samples and the file beside it."""
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        own_text(settings, height=186)
+    with right:
+        with st.container(horizontal=True, gap="small", vertical_alignment="center", key="samples"):
+            st.caption("Try a sample", width="content")
+            for sample in SAMPLES:
+                st.button(sample.name, help=sample.why, type="tertiary", on_click=take, args=(sample.text,))
+        turn = st.session_state.setdefault(UPLOADS, 0)
+        st.file_uploader(
+            "Or a text file in UTF-8",
+            ["txt", "md"],
+            key=f"upload-{turn}",
+            max_upload_size=LARGEST_FILE,
+            on_change=_read_file,
+            args=(turn,),
+        )
+
+
+def _read_file(turn: int) -> None:
+    """Take the text of the file; then the uploader is empty again, because the text stands in the box."""
+    file = st.session_state[f"upload-{turn}"]
+    if file is None:
+        return
+    st.session_state[UPLOADS] = turn + 1
+    try:
+        text = decoded(file.getvalue(), file.name)
+        if not text:
+            raise GptlossError(f"{file.name} is empty; choose a file with some text. The text here stays.")
+        take(text)
+    except GptlossError as error:
+        session.change()
+        session.notify(str(error))

@@ -1,0 +1,214 @@
+"""Generate: the text goes on token by token, by the greedy path and by the sampled one, side by side."""
+
+import re
+import time
+from collections.abc import Sequence
+from statistics import fmean
+
+import streamlit as st
+
+from gptloss.lessons.ladder import in_units
+from gptloss.models import find
+from gptloss.numbers import proba_text
+from gptloss.prediction.sampling import Sampler, Step
+from gptloss.scoring.score import ScoredBatch
+from gptloss.serving.continuations import Path, Start, path, prompt_of
+from gptloss.tokens import Token
+from views.components.token_strip import Cell, strip_data, token_strip
+from views.shared.scored_text import scored
+from views.shared.ticks import rest
+from views.temperature.controls import PATHS, sampler_of
+from views.visit import session
+from views.visit.settings import MOST_MADE, Settings
+
+# Seconds between two tokens while it plays; how long the page may be busy with the tokens that a link asks for, and
+# then every tick.
+TICK, PATIENCE, STRETCH = 0.2, 2.0, 0.3
+# Of the prompt, before the tokens that were made.
+PROMPT_SHOWN = 8
+GREEDY = Sampler(temperature=0)
+TITLES = ("Greedy path: always the first choice", "Sampled path")
+
+
+def generation(settings: Settings) -> None:
+    """The buttons, and below them both paths; these are drawn again at every tick while there is more to make.
+
+    The buttons stand outside of what ticks: only a run of the whole page can stop it. Another text, model or source
+    does so too.
+    """
+    told = settings.asked, settings.source
+    if session.just_opened() or st.session_state.get("told") != told:
+        st.session_state.playing = False
+    st.session_state.told = told
+    if settings.source == "book" or scored(settings) is None:
+        return
+    st.header("Generate", anchor=False)
+    _buttons(settings)
+    _paths()
+
+
+def _buttons(settings: Settings) -> None:
+    playing, full = _playing(), settings.made == MOST_MADE
+    with st.container(horizontal=True, gap="small", key="generate"):
+        if playing:
+            st.button("Stop", icon=":material/stop:", type="primary", key="stop", on_click=_play, args=(False,))
+        else:
+            st.button(
+                "Play",
+                icon=":material/play_arrow:",
+                type="primary",
+                key="play",
+                disabled=full,
+                on_click=_play,
+                args=(True,),
+            )
+        st.button("Step", icon=":material/skip_next:", key="step-on", disabled=full or playing, on_click=_step)
+        st.button("Start over", icon=":material/replay:", key="over", on_click=_start_over)
+
+
+def _play(on: bool) -> None:
+    st.session_state.playing = on
+    session.change()
+
+
+def _step() -> None:
+    session.change(made=min(session.settings().made + 1, MOST_MADE))
+
+
+def _start_over() -> None:
+    st.session_state.playing = False
+    session.change(made=0)
+
+
+def _ways(batch: ScoredBatch, settings: Settings) -> tuple[Path, Path]:
+    """The greedy path and the sampled one; the same at temperature 0."""
+    prompt = prompt_of(next(row for row in batch.rows if row.number == settings.at[0]))
+    sampler = sampler_of(settings)
+    greedy = Start(settings.model, prompt, GREEDY, 0)
+    return path(greedy), path(greedy if sampler.greedy else Start(settings.model, prompt, sampler, settings.seed))
+
+
+@st.fragment(key=PATHS)
+def _paths() -> None:
+    """Both paths. The tokens that a link asks for are made here, or at every tick if that takes long."""
+    settings = session.settings()
+    batch = scored(settings)
+    if batch is None:
+        return
+    where = f" after row {settings.at[0]}" if len(batch.rows) > 1 else ""
+    st.caption(
+        f"The text goes on{where}, token by token. The same seed always gives the same tokens. Probabilities and"
+        " ranks are the model’s own, before temperature and cuts."
+    )
+    place, end = st.empty(), time.monotonic() + PATIENCE
+    for way in _ways(batch, settings):
+        while len(way.steps) < settings.made and time.monotonic() < end:
+            way.grow(settings.made)
+            place.caption(f"Token {len(way.steps)} of {settings.made} is made …")
+    place.empty()
+    if _playing() or not _made(_ways(batch, settings), settings.made):
+        st.fragment(_tick, run_every=TICK)()
+    else:
+        _both(settings.made)
+
+
+def _tick() -> None:
+    """One token more on each path if they are playing, or some of those that a link asks for.
+
+    What is drawn between two paths is where a press of Stop comes through.
+    """
+    settings = session.settings()
+    batch = scored(settings)
+    if batch is None:
+        return
+    goal = min(settings.made + _playing(), MOST_MADE)
+    ways = _ways(batch, settings)
+    for way in ways:
+        _grow(way, goal)
+        st.empty()
+    done = _made(ways, goal)
+    if done and goal > settings.made:
+        session.change(made=goal)  # before it is drawn: what was seen is not taken back
+    _both(goal)
+    if _playing() and session.settings().made == MOST_MADE:
+        st.session_state.playing = False
+        st.rerun()  # the buttons are to show it
+    rest("paths", done=done and not _playing())
+
+
+def _grow(way: Path, goal: int) -> None:
+    """Make what is missing, for a moment; the next tick goes on."""
+    end = time.monotonic() + STRETCH
+    while len(way.steps) < goal and time.monotonic() < end:
+        way.grow(goal)
+
+
+def _made(ways: Sequence[Path], goal: int) -> bool:
+    return all(len(way.steps) >= goal for way in ways)
+
+
+def _playing() -> bool:
+    return bool(st.session_state.get("playing"))
+
+
+def _both(goal: int) -> None:
+    settings = session.settings()
+    batch = scored(settings)
+    assert batch is not None, "only what was scored is continued"
+    ways = _ways(batch, settings)
+    legend = strip_data([], find(settings.model).info.vocab_size)
+    token_strip(legend, None, "path-legend", None, colour="probability", units=settings.units)
+    for n, (column, way) in enumerate(zip(st.columns(2, gap="medium"), ways, strict=True)):
+        with column.container(border=True, height="stretch", key=f"path-{n}"):
+            _path(n, way, way.steps[:goal], settings)
+    _say(goal, _made(ways, goal), settings)
+
+
+def _say(goal: int, done: bool, settings: Settings) -> None:
+    if not done:
+        st.caption(f"The {goal} tokens are being made …")
+    elif goal == MOST_MADE:
+        st.text(f"{MOST_MADE} tokens are made, and the page makes no more. Start over, or take another seed.")
+    elif goal and settings.temperature == 0:
+        st.text("At temperature 0 nothing is left to chance: both paths are the same.")
+
+
+def _path(n: int, way: Path, steps: Sequence[Step], settings: Settings) -> None:
+    with st.container(key=f"title-path-{n}"):
+        st.text(TITLES[n] + (f": {_sampling(settings)}" if n and steps else ""))
+    token = find(settings.model).tokenizer().token
+    prompt = [token(id) for id in way.start.prompt]
+    cells = [*(Cell(token.label) for token in prompt[-PROMPT_SHOWN:]), *map(_cell, range(len(steps)), steps)]
+    token_strip(
+        strip_data([cells], find(settings.model).info.vocab_size),
+        at=len(steps) - 1 if steps else None,
+        key=f"path-strip-{n}",
+        on_choose=None,
+        colour="probability",
+        figures=True,
+        units=settings.units,
+        legend=False,
+    )
+    if steps:
+        last, loss = steps[-1], in_units(fmean(-step.log_proba for step in steps), settings.units)
+        st.text(f"Newest: {last.token.label} · probability {proba_text(last.log_proba)} · rank {last.rank:,}")
+        st.caption(f"{len(steps)} tokens; the loss of the path is {loss:.4f} {settings.units} per token")
+    st.code(visible([*prompt, *(step.token for step in steps)]), language=None, wrap_lines=True)
+
+
+def _sampling(settings: Settings) -> str:
+    cuts = [f"top-k {settings.top_k:,}"] * bool(settings.top_k) + [f"top-p {settings.top_p:g}"] * (settings.top_p < 1)
+    return ", ".join([f"temperature {settings.temperature:g}", *cuts, f"seed {settings.seed}"])
+
+
+def _cell(k: int, step: Step) -> Cell:
+    top = tuple((likely.token.label, likely.log_proba) for likely in step.top)
+    return Cell(step.token.label, k, f"token {k + 1}", "", step.log_proba, step.rank, step.entropy, top)
+
+
+def visible(tokens: Sequence[Token]) -> str:
+    """The text that the tokens spell; bytes that are no whole character (yet) are shown as `<F0 9F>`."""
+    text = b"".join(token.raw for token in tokens).decode("utf-8", "surrogateescape")
+    return re.sub(
+        "[\udc80-\udcff]+", lambda lost: f"<{lost[0].encode('utf-8', 'surrogateescape').hex(' ').upper()}>", text
+    )

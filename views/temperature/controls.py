@@ -1,0 +1,96 @@
+"""The controls of sampling: temperature, top-k, top-p and seed, shared with the other pages; and examples."""
+
+import math
+import time
+
+import streamlit as st
+
+from gptloss.models import find
+from gptloss.prediction.sampling import Sampler
+from views.visit import session
+from views.visit.settings import HOTTEST, LARGEST_SEED, Settings
+
+# The fragments that change with the sampler: the charts, and the continuation.
+CHARTS, PATHS = "sampling-charts", "sampling-paths"
+# Seconds in which the browser may still send what a control showed before.
+ECHO = 4.0
+# The vocabulary of the book's chapter 5.3.
+BOOK_WORDS = ("closer", "every", "effort", "forward", "inches", "moves", "pizza", "toward", "you")
+OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+BOOK_EXAMPLES = {
+    "Temperature 1": OFF,
+    "Temperature 0.1": OFF | {"temperature": 0.1},
+    "Temperature 5": OFF | {"temperature": 5.0},
+    "Top-k 3": OFF | {"top_k": 3},
+}
+EXAMPLES = {
+    "As the model has it": OFF,
+    "Greedy": OFF | {"temperature": 0.0},
+    "Temperature 0.5": OFF | {"temperature": 0.5},
+    "Temperature 2": OFF | {"temperature": 2.0},
+    "Top-k 50": OFF | {"top_k": 50},
+    "Top-p 0.9": OFF | {"top_p": 0.9},
+}
+
+
+def sampler_of(settings: Settings) -> Sampler:
+    """How the settings sample."""
+    return Sampler(settings.temperature, settings.top_k, settings.top_p)
+
+
+def controls(settings: Settings) -> None:
+    """The sliders and boxes, and buttons that set them."""
+    book = settings.source == "book"
+    v = len(BOOK_WORDS) if book else find(settings.model).info.vocab_size
+    with st.container(border=True, gap="xsmall", key="sampler"):
+        heat, by_k, by_p, seed = st.columns([4, 2, 3, 2], gap="medium", vertical_alignment="bottom")
+        with heat:
+            _slider("temperature", "Temperature (0: greedy)", 0.0, HOTTEST, 0.1, settings.temperature)
+        with by_k:
+            _number("top_k", "Top-k (0: all)", v, min(settings.top_k, v))
+        with by_p:
+            _slider("top_p", "Top-p (1: all)", 0.01, 1.0, 0.01, settings.top_p)
+        with seed:
+            _number("seed", "Seed", LARGEST_SEED, settings.seed)
+        with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
+            st.caption("Examples", width="content")
+            for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
+                st.button(name, type="tertiary", on_click=give, kwargs=fields)
+
+
+def _slider(field: str, label: str, low: float, high: float, step: float, value: float) -> None:
+    session.give(field, value)
+    st.slider(label, low, high, step=step, key=field, on_change=_read, args=(field,))
+
+
+def _number(field: str, label: str, high: int, value: int) -> None:
+    session.give(field, value)
+    st.number_input(label, 0, high, step=1, key=field, on_change=_read, args=(field,))
+
+
+def _read(field: str) -> None:
+    """Take over what the visitor has set."""
+    value = st.session_state[field]
+    if value != getattr(session.settings(), field) and not _outdated(field, value):
+        change(**{field: value})
+
+
+def give(**fields: float) -> None:
+    """Set these fields by a button. The controls follow as soon as the browser has heard of it."""
+    before = session.settings()
+    st.session_state.given = time.monotonic(), {field: getattr(before, field) for field in fields}
+    change(**fields)
+
+
+def _outdated(field: str, value: float) -> bool:
+    """Whether the browser only repeats what a control showed before a button set it: ticks come while it is told."""
+    when, before = st.session_state.get("given", (-math.inf, {}))
+    return time.monotonic() - when < ECHO and before.get(field) == value
+
+
+def change(**fields: object) -> None:
+    """Set these fields from a callback of the charts; the continuation follows, if there is one."""
+    session.change(**fields)
+    settings = session.settings()
+    if settings.made and settings.source == "text":
+        st.rerun([CHARTS, PATHS])

@@ -1,0 +1,71 @@
+"""What "Temperature and sampling" is about: the distribution at a position of the visitor's text, or the book's."""
+
+from functools import lru_cache
+
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gptloss.charts.loss import position_title
+from gptloss.charts.sampling import Choice
+from gptloss.models import find
+from gptloss.prediction.sampling import Sampler, draw
+from views.shared.scored_text import batch_of, scored
+from views.temperature.controls import BOOK_WORDS, sampler_of
+from views.visit.settings import Asked, Settings
+
+# The book's logits for its nine words.
+BOOK_LOGITS = (4.51, 0.89, -1.90, 6.75, 1.63, -1.62, -1.89, 6.28, 1.79)
+
+# Where the distribution comes from: the rows and a position in them, or the book (None).
+Subject = tuple[Asked, tuple[int, int]] | None
+
+
+def subject_of(settings: Settings) -> Subject:
+    """What the charts are about; None for the book, and if no row can be scored."""
+    if settings.source == "book" or scored(settings) is None:
+        return None
+    return settings.asked, settings.at
+
+
+@lru_cache(maxsize=8)
+def choice_of(subject: Subject, sampler: Sampler) -> Choice:
+    """The three charts of a distribution ask for the same one."""
+    if subject is None:
+        return Choice(torch.tensor(BOOK_LOGITS), BOOK_WORDS.__getitem__, sampler)
+    asked, at = subject
+    batch, tokenizer = batch_of(asked), find(asked[0]).tokenizer()
+    target = batch.targets[batch.index(*at)].id
+    return Choice(batch.logits_at(*at), lambda id: tokenizer.token(id).label, sampler, target)
+
+
+def title_of(subject: Subject) -> str:
+    """Which distribution it is, for the title of a chart: `p12 after “every effort”`."""
+    if subject is None:
+        return "After “every effort moves you”"
+    asked, at = subject
+    return position_title(batch_of(asked), *at)
+
+
+def counts_of(subject: Subject, sampler: Sampler, n: int, seed: int) -> Int[Tensor, " v"]:
+    """How often each token comes in n draws."""
+    logits = choice_of(subject, sampler).logits
+    return torch.bincount(draw(sampler.probas(logits), n, seed), minlength=len(logits))
+
+
+def token_table(subject: Subject, settings: Settings) -> pd.DataFrame:
+    """The tokens of the charts: logit, probability before and after, and how often each was drawn."""
+    sampler = sampler_of(settings)
+    choice, counts = choice_of(subject, sampler), counts_of(subject, sampler, settings.draws, settings.seed)
+    ids = list(choice.ids)
+    return pd.DataFrame(
+        {
+            "id": ids,
+            "token": [choice.label(id) for id in ids],
+            "logit": choice.logits[ids].tolist(),
+            "before": choice.before.log_probas[ids].exp().tolist(),
+            "after": choice.after[ids].exp().tolist(),
+            "drawn": counts[ids].tolist(),
+        }
+    )

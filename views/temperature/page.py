@@ -1,0 +1,209 @@
+"""The page "Temperature and sampling", below its text: one fragment, so that a control redraws nothing else."""
+
+import math
+
+import pandas as pd
+import streamlit as st
+
+from gptloss.analysis.temperature import TemperatureCurve
+from gptloss.charts.draws import draws_chart
+from gptloss.charts.sampling import bars_chart, ranks_chart
+from gptloss.charts.temperature import best_sentence, temperature_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.lessons.ladder import in_units
+from gptloss.numbers import Units, position_name
+from gptloss.prediction.sampling import Sampler
+from gptloss.serving import continuations
+from views.components.ladder_table import chosen
+from views.components.token_strip import token_strip
+from views.shared.scored_text import batch_of, scored, strip_of
+from views.shared.ticks import rest
+from views.temperature.controls import CHARTS, change, controls, give, sampler_of
+from views.temperature.distribution import Subject, choice_of, counts_of, subject_of, title_of, token_table
+from views.visit import session
+from views.visit.settings import DRAWS, LARGEST_SEED, Asked, Settings
+
+STRIP = "sampling-strip"
+SOURCES = {"text": "The chosen position of my text", "book": "The book’s nine words"}
+LOGIT = {"logit": st.column_config.NumberColumn(format="%.4f")}
+DIGITS = LOGIT | {name: st.column_config.NumberColumn(format="%.4e") for name in ("before", "after")}
+BOOK_DIGITS = LOGIT | {name: st.column_config.NumberColumn(format="%.4f") for name in ("before", "after")}
+# A text of so many tokens has its curve within a second; of a longer one a part is worked out at every tick.
+QUICK, TICK = 256, 0.1
+# Expected draws below which the bars show chance more than probability.
+FEW = 5
+
+
+def source(settings: Settings) -> None:
+    """Whose distribution is shown."""
+    session.give("source", settings.source)
+    st.segmented_control(
+        "Whose distribution is shown",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        key="source",
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: session.change(source=st.session_state.source),
+    )
+    if settings.source == "book":
+        st.caption(
+            "Chapter 5.3 of the book has a vocabulary of nine words and these logits for the word after “every effort"
+            " moves you”. The loss of a text and its continuation need a model: choose your own text for them."
+        )
+
+
+@st.fragment(key=CHARTS)
+def reshape() -> None:
+    """The strip, the controls, and the charts of one distribution before and after, which are sent first."""
+    settings = session.settings()
+    subject = subject_of(settings)
+    if subject is None and settings.source == "text":  # the page has said why
+        return session.write_link()
+    sampler = sampler_of(settings)
+    said = choice_of(subject, sampler).said
+    above, charts = st.container(), st.container()
+    with charts:
+        left, right = st.columns(2, gap="medium")
+        with left.container(border=True, height="stretch"):
+            _bars(subject, sampler, said)
+        with right.container(border=True, height="stretch"):
+            _ranks(subject, sampler, said)
+    with above:
+        if subject:
+            _strip(settings)
+        controls(settings)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        _draws(subject, settings)
+    with right.container(border=True, height="stretch"):
+        if subject:
+            _loss(settings)
+        else:
+            table = token_table(subject, settings)
+            st.dataframe(table, hide_index=True, column_config=BOOK_DIGITS, key="book-frame")
+    if subject:
+        _tables(subject, settings)
+    session.write_link()
+
+
+def _strip(settings: Settings) -> None:
+    token_strip(
+        strip_of(settings.asked),
+        at=batch_of(settings.asked).index(*settings.at),
+        key=STRIP,
+        on_choose=_choose,
+        units=settings.units,
+        named=True,
+    )
+
+
+def _choose() -> None:
+    """Callbacks look the rows up again: one that held them would keep their model in memory."""
+    batch = scored(session.settings())
+    if batch is not None:
+        change(at=chosen(STRIP, batch))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _bars(subject: Subject, sampler: Sampler, _said: str) -> None:
+    """What was drawn once is replayed, for any visitor."""
+    chart = bars_chart(choice_of(subject, sampler), title_of(subject))
+    alt = f"{_name(subject)}: the likeliest tokens before and after; {_said}. The table below has the numbers."
+    st.plotly_chart(chart, key="before-after", config=CONFIG, alt=alt)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _ranks(subject: Subject, sampler: Sampler, _said: str) -> None:
+    alt = f"All probabilities by rank, before and after; {_said}."
+    st.plotly_chart(ranks_chart(choice_of(subject, sampler)), key="ranks-after", config=CONFIG, alt=alt)
+
+
+def _name(subject: Subject) -> str:
+    return position_name(*subject[1]) if subject else "The book’s nine words"
+
+
+def _draws(subject: Subject, settings: Settings) -> None:
+    """n draws with the seed, and the buttons for other ones."""
+    with st.container(horizontal=True, gap="small", key="draws-controls"):
+        session.give("draws", settings.draws)
+        st.segmented_control(
+            "Draws",
+            DRAWS,
+            format_func="{:,}".format,
+            key="draws",
+            required=True,
+            label_visibility="collapsed",
+            on_change=lambda: session.change(draws=st.session_state.draws),
+        )
+        st.button("Draw again", icon=":material/casino:", help="With the next seed", on_click=_next_seed)
+    _draws_chart(subject, sampler_of(settings), settings.draws, settings.seed)
+    expected = settings.draws * math.exp(choice_of(subject, sampler_of(settings)).after.max().item())
+    if expected < FEW:
+        st.caption(
+            f"The likeliest token is expected {expected:.2g} times: {settings.draws:,} draws are too few to see such"
+            " probabilities. Take more, or cut with top-k."
+        )
+
+
+def _next_seed() -> None:
+    give(seed=(session.settings().seed + 1) % (LARGEST_SEED + 1))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _draws_chart(subject: Subject, sampler: Sampler, n: int, seed: int) -> None:
+    chart = draws_chart(choice_of(subject, sampler), counts_of(subject, sampler, n, seed))
+    alt = f"How often each of the likeliest tokens came in {n:,} draws with the seed {seed}, against its probability."
+    st.plotly_chart(chart, key="drawn", config=CONFIG, alt=alt)
+
+
+def _loss(settings: Settings) -> None:
+    """The loss of the whole text at every temperature, when it is worked out."""
+    work = continuations.curve(settings.asked)
+    while len(batch_of(settings.asked)) <= QUICK and not work.finished:
+        work.grow()
+    if work.finished:
+        _work_out()
+    else:
+        st.fragment(_work_out, run_every=TICK)()
+
+
+def _work_out() -> None:
+    """The curve, or a part more of it at every tick, so that the controls work meanwhile."""
+    settings = session.settings()
+    if scored(settings) is None:
+        return
+    work, total = continuations.curve(settings.asked), len(batch_of(settings.asked))
+    rest("curve", done=work.finished is not None)
+    if work.finished is None:
+        work.grow()
+        st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
+    else:
+        _loss_chart(settings.asked, settings.temperature, settings.units, work.finished)
+        if settings.temperature == 0 and work.finished.best > 0:
+            st.caption("At temperature 0 the loss is infinite: some token is not the model’s first choice.")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _loss_chart(asked: Asked, temperature: float, units: Units, _curve: TemperatureCurve) -> None:
+    """`_curve` follows from the rest."""
+    alt = f"The loss of the whole text at temperatures from 0.1 to 10: {best_sentence(_curve, units)}."
+    st.plotly_chart(temperature_chart(_curve, temperature, units), key="loss-by-temperature", config=CONFIG, alt=alt)
+
+
+def _tables(subject: tuple[Asked, tuple[int, int]], settings: Settings) -> None:
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="sampling-tables", on_change=session.change
+    ) as tables:
+        if tables.open:
+            st.caption("The likeliest tokens, before and after, and how often each was drawn")
+            st.dataframe(token_table(subject, settings), hide_index=True, column_config=DIGITS, key="sampling-frame")
+            curve = continuations.curve(settings.asked).finished
+            if curve:
+                st.caption(f"The loss of the whole text, in {settings.units} per token")
+                st.dataframe(_loss_table(curve, settings.units), hide_index=True, key="temperature-frame")
+
+
+def _loss_table(curve: TemperatureCurve, units: Units) -> pd.DataFrame:
+    losses = [in_units(loss, units) for loss in curve.losses]
+    return pd.DataFrame({"temperature": curve.temperatures, "loss": losses})

@@ -1,0 +1,241 @@
+"""The page "Token probabilities", below its text: one fragment, so that choosing a token redraws nothing else."""
+
+import pandas as pd
+import streamlit as st
+
+from gptloss.charts.loss import position_title
+from gptloss.charts.probabilities import likeliest_chart
+from gptloss.charts.ranks import cumulative_chart, rank_chart
+from gptloss.charts.theme import CONFIG
+from gptloss.lessons.ladder import in_units
+from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.prediction.distribution import softmax_latex
+from gptloss.tables import predictions_table
+from views.components.ladder_table import chosen
+from views.components.token_strip import token_strip
+from views.loss.ladder import DIGITS
+from views.shared.markdown import literal
+from views.shared.scored_text import scored, strip_of
+from views.shared.ticks import let_draw
+from views.token_probabilities.pins import pinned, pins
+from views.token_probabilities.position import Place, place
+from views.token_probabilities.search import search
+from views.visit import session
+from views.visit.settings import FEWEST_SHOWN, MOST_SHOWN, Asked, Pin, Settings, View
+
+STRIP = "strip"
+VIEWS = {"probas": "Probabilities", "logits": "Logits"}
+
+
+@st.fragment
+def look_around() -> None:
+    """The strip, and everything about the position that is chosen in it.
+
+    The charts are sent first, and of them the bars, which need no more than is kept of every position: the browser
+    draws them while the rest is still being worked out.
+    """
+    settings = session.settings()
+    here = place(settings)
+    if here is None:  # the page has said why
+        return session.write_link()
+    said = _said(here)
+    above, charts = st.container(), st.container()
+    with charts:
+        _charts(here, said)
+    let_draw()
+    with above:
+        _strip(here)
+        _figures(here)
+    _softmax(here)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True):
+        search(here)
+    with right.container(border=True):
+        pins(here)
+    pinned(here)
+    with st.container(border=True):
+        _shares(settings.asked, settings.at, settings.pins, here)
+    _tables(here)
+    session.write_link()
+
+
+def _strip(here: Place) -> None:
+    token_strip(
+        strip_of(here.settings.asked),
+        at=here.batch.index(*here.at),
+        key=STRIP,
+        on_choose=_choose,
+        units=here.settings.units,
+        named=True,
+    )
+
+
+def _choose() -> None:
+    """Callbacks look the rows up again: one that held them would keep their model in memory."""
+    batch = scored(session.settings())
+    if batch is not None:
+        session.change(at=chosen(STRIP, batch))
+
+
+def _figures(here: Place) -> None:
+    """What the target cost here, beside what the model expected it to cost."""
+    units, line, id = here.settings.units, here.here, here.target.id
+    log_proba, excess = line.log_proba(id), round(in_units(line.excess(id), units), 4) + 0.0  # never -0.0000
+    log, base = ("ln", "e") if units == "nats" else ("log₂", "2")
+    figures = [
+        (
+            f"Probability of {literal(here.target.label)}",
+            proba_text(log_proba),
+            f"{odds_text(log_proba)} · rank {line.rank(id):,}",
+        ),
+        (f"Surprisal, {units}", f"{in_units(-log_proba, units):.4f}", f"= −{log} p"),
+        (f"Entropy, {units}", f"{in_units(line.entropy, units):.4f}", "expected surprisal"),
+        ("Effective choices", perplexity_text(line.entropy), f"= {base}^entropy, of {here.v:,}"),
+        ("Surprisal − entropy", f"{excess:+.4f}", _verdict(excess)),
+    ]
+    with st.container(horizontal=True, gap="small", key="figures-here"):
+        for label, value, note in figures:
+            st.metric(label, value, note, delta_color="off", delta_arrow="off")
+
+
+def _verdict(excess: float) -> str:
+    if excess == 0:
+        return "just as expected"
+    return f"{'more' if excess > 0 else 'less'} than expected"
+
+
+def _charts(here: Place, said: str) -> None:
+    """What the model expected, as bars, and all V by rank; each with its controls."""
+    settings = here.settings
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True):
+        _bar_controls(settings)
+        shown = settings.shown, settings.view
+        _likeliest(settings.asked, settings.at, shown, settings.token, settings.pins, here, said)
+    with right.container(border=True):
+        _cut_controls(here)
+        cuts = settings.top_k, settings.top_p
+        _ranks(settings.asked, settings.at, cuts, settings.token, settings.pins, here, said)
+
+
+def _bar_controls(settings: Settings) -> None:
+    many, view = st.columns(2, gap="medium", vertical_alignment="bottom")
+    session.give("shown", settings.shown)
+    many.slider(
+        "Likeliest tokens",
+        FEWEST_SHOWN,
+        MOST_SHOWN,
+        key="shown",
+        on_change=lambda: session.change(shown=st.session_state.shown),
+    )
+    session.give("view", settings.view)
+    view.segmented_control(
+        "Bars show",
+        list(VIEWS),
+        format_func=lambda view: VIEWS[view],
+        key="view",
+        required=True,
+        on_change=lambda: session.change(view=st.session_state.view),
+        help="Two views of the same thing: a softmax turns logits into probabilities and keeps their order.",
+    )
+
+
+def _cut_controls(here: Place) -> None:
+    by_k, by_p = st.columns(2, gap="medium", vertical_alignment="bottom")
+    session.give("top_k", min(here.settings.top_k, here.v))
+    by_k.number_input(
+        "Cut at top-k (0: off)",
+        0,
+        here.v,
+        step=10,
+        key="top_k",
+        on_change=lambda: session.change(top_k=st.session_state.top_k),
+        help="Keep only the k likeliest tokens when a token is drawn.",
+    )
+    session.give("top_p", here.settings.top_p)
+    by_p.number_input(
+        "Cut at top-p (1: off)",
+        0.01,
+        1.0,
+        step=0.05,
+        key="top_p",
+        on_change=lambda: session.change(top_p=st.session_state.top_p),
+        help="Keep only the fewest likeliest tokens that hold this share of the probability; after top-k.",
+    )
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _likeliest(
+    asked: Asked,
+    at: tuple[int, int],
+    shown: tuple[int, View],
+    token: int | None,
+    pinned: tuple[Pin, ...],
+    _here: Place,
+    _said: str,
+) -> None:
+    """What was drawn once is replayed, for any visitor; `_here` and what is said of it follow from the rest."""
+    title = position_title(_here.batch, *at)
+    many, view = shown
+    first = _here.first(many)
+    chart = likeliest_chart(title, first, _here.marked(first), _here.marks, view)
+    st.plotly_chart(chart, key="likeliest", config=CONFIG, alt=f"Bars of the likeliest tokens. {_said}")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _ranks(
+    asked: Asked,
+    at: tuple[int, int],
+    cuts: tuple[int, float],
+    token: int | None,
+    pinned: tuple[Pin, ...],
+    _here: Place,
+    _said: str,
+) -> None:
+    chart = rank_chart(_here.here, _here.marks, _here.name, _here.others, *cuts)
+    alt = f"All probabilities from most to least likely. {_said}"
+    st.plotly_chart(chart, key="ranks", config=CONFIG, alt=alt)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _shares(asked: Asked, at: tuple[int, int], pinned: tuple[Pin, ...], _here: Place) -> None:
+    chart = cumulative_chart(_here.here, _here.name, _here.others)
+    half, most, nearly = _here.here.holders()
+    alt = f"The likeliest tokens added up: {half:,} hold half of the probability, {most:,} 90 %, {nearly:,} 99 %."
+    st.plotly_chart(chart, key="shares", config=CONFIG, alt=alt)
+
+
+def _said(here: Place) -> str:
+    first, target = here.first(1)[0], here.batch.prediction(*here.at, here.target.id)
+    return (
+        f"{here.name}: target {target.token.label}, probability {proba_text(target.log_proba)}, rank {target.rank:,}."
+        f" First: {first.token.label}."
+    )
+
+
+def _softmax(here: Place) -> None:
+    """From logit to probability for one token, with its numbers."""
+    line, subject = here.here, here.subject
+    first = here.token(line.likeliest(1)[0])
+    with st.container(border=True, key="softmax"):
+        st.text(
+            f"Softmax for {subject.label}, logit z = {line.logit(subject.id):.4f}. The largest logit, that of"
+            f" {first.label}, is taken off all: the result is the same and nothing overflows."
+        )
+        st.latex(softmax_latex(line, subject.id))
+
+
+def _tables(here: Place) -> None:
+    with st.expander(
+        "The numbers as tables", icon=":material/table:", key="place-tables", on_change=session.change
+    ) as tables:
+        if tables.open:
+            st.caption(f"The {here.settings.shown} likeliest tokens at {here.name}; logs in nats")
+            top = predictions_table(here.batch.top(*here.at, here.settings.shown))
+            st.dataframe(top, hide_index=True, column_config=DIGITS, key="top-frame")
+            st.caption("How many of the likeliest tokens hold a share of the probability")
+            st.dataframe(_share_table(here), hide_index=True, key="share-frame")
+
+
+def _share_table(here: Place) -> pd.DataFrame:
+    return pd.DataFrame({"share": ["50 %", "90 %", "99 %"], "tokens": here.here.holders()})

@@ -1,0 +1,41 @@
+"""Who may choose which model: the operator's list, and free choice for a visitor on the machine itself.
+
+`GPTLOSS_MODELS` names the models of a hosted app, comma-separated, for example `smollm2-135m,hf:owner/name`. Then
+no visitor can name another one.
+"""
+
+import os
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from gptloss.models import DEFAULT_MODEL, REGISTRY
+from views.visit.links import is_free_name
+
+LOCAL = {"localhost", "127.0.0.1", "::1"}
+# What a proxy or a tunnel adds to a request.
+PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
+
+
+def models() -> tuple[str, ...]:
+    """The models to choose from. The untrained GPT-2 is always among them: the lecture is about it."""
+    listed = [name.strip() for name in os.environ.get("GPTLOSS_MODELS", "").split(",") if name.strip()]
+    return tuple(dict.fromkeys([DEFAULT_MODEL, *(listed or REGISTRY)]))
+
+
+def any_model() -> bool:
+    """Whether the visitor may also name a folder or a hub model: only on their own machine, only without a list.
+
+    Own machine: the connection comes from this machine, the page was opened under this machine's name, and nobody
+    passed the request on.
+    """
+    headers = st.context.headers
+    if os.environ.get("GPTLOSS_MODELS") or any(headers.get(name) for name in PASSED_ON):
+        return False
+    asked = urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname
+    return all(host in LOCAL for host in asked) and (st.context.ip_address or "127.0.0.1") in LOCAL
+
+
+def allowed(name: str) -> bool:
+    """Whether this visitor may use the model called `name`."""
+    return name in models() or (any_model() and is_free_name(name))
