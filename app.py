@@ -37,7 +37,7 @@ with ExitStack() as waiting:
     from views.loss.ladder import look_inside
 
     try:
-        result = reading(*settings.asked)
+        result = reading(settings.question)
     except GptlossError as error:
         session.unusable(error)
 

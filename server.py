@@ -11,7 +11,7 @@ def _make_the_model() -> None:
     from gptloss.serving.readings import reading
     from views.visit.settings import Settings
 
-    reading(*Settings().asked)
+    reading(Settings().question)
 
 
 @asynccontextmanager

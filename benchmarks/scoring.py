@@ -15,7 +15,8 @@ import torch
 
 from gptloss.models import ModelInfo
 from gptloss.models.architectures.gpt2 import GPT2, GPTConfig, untrained
-from gptloss.scoring.score import CHUNK, score
+from gptloss.scoring.batch import CHUNK
+from gptloss.scoring.score import score
 
 TOKENS, ROUNDS = 1_001, 5
 RESULTS = Path(__file__).parent / "results" / "scoring.json"

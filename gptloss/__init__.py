@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from gptloss.errors import GptlossError
     from gptloss.models import load_model
     from gptloss.prediction.sampling import Sampler, generate
-    from gptloss.scoring.score import ScoredBatch, score
+    from gptloss.scoring.batch import ScoredBatch
+    from gptloss.scoring.score import score
     from gptloss.tokens import Token
 
 __version__ = "0.4.0"

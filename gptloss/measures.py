@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss.errors import GptlossError
+from gptloss.numbers import nats_to_bits
 
 # Rows of logits whose exponentials are made together: 0.8 MB for GPT-2.
 ROWS = 4
@@ -128,8 +129,3 @@ def kl_divergence(p_logits: Float[Tensor, "n v"], q_logits: Float[Tensor, "n v"]
 def uniform_loss(vocab_size: int) -> float:
     """ln V, the loss in nats of a guess that gives every token 1/V."""
     return math.log(vocab_size)
-
-
-def nats_to_bits(nats: float) -> float:
-    """1 nat = 1 / ln 2 = 1.4427 bits."""
-    return nats / math.log(2)

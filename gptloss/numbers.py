@@ -49,3 +49,20 @@ def perplexity_text(loss: float) -> str:
     if loss < math.log(100):
         return f"{math.exp(loss):.4f}"
     return f"{math.exp(loss):,.1f}" if loss < math.log(1e6) else power_text(loss)
+
+
+def in_units(nats: float, units: Units) -> float:
+    """An amount given in nats, in the units asked for."""
+    return nats if units == "nats" else nats_to_bits(nats)
+
+
+def latex_number(number: str) -> str:
+    """`4.76e-06` and `48,725.8` as LaTeX."""
+    mantissa, _, exponent = number.partition("e")
+    text = mantissa.replace(",", "{,}")
+    return rf"{text} \cdot 10^{{{int(exponent)}}}" if exponent else text
+
+
+def nats_to_bits(nats: float) -> float:
+    """1 nat = 1 / ln 2 = 1.4427 bits."""
+    return nats / math.log(2)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from gptloss.analysis.words import RANK_CLASSES, rank_counts
 from gptloss.numbers import odds_text, position_name
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.predictions import Prediction
-from gptloss.scoring.score import ScoredBatch
 from gptloss.tokens import Token
 
 

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from views.compare.controls import chooser
+from views.compare.controls import comparison_controls
 from views.frame.page import begin
 
 settings = begin("Compare", "The same text under several models, or two texts under one.")
-chooser(settings)
+comparison_controls(settings)
 with st.spinner("Starting …"):  # loads torch: not before the page has its title
-    from views.compare.numbers import numbers
-    from views.compare.tokens import tokens
+    from views.compare.numbers import side_cards
+    from views.compare.tokens import token_comparison
 
-tokens(numbers(settings))
+token_comparison(side_cards(settings))

@@ -9,19 +9,22 @@ settings = begin(
     "From six tokens to a whole text: the loss on what a model learns from, and on what it never saw.",
 )
 with st.spinner("Reading the text …"):
-    from views.data_set_loss.numbers import numbers, second_model  # loads torch: not before the page has its title
+    from views.data_set_loss.numbers import (  # loads torch: not before the page has its title
+        losses_and_run,
+        second_model,
+    )
     from views.data_set_loss.plan import controls, cut, drawings
     from views.data_set_loss.results import results
-    from views.data_set_loss.text import chooser
+    from views.data_set_loss.text import text_controls
 
     left, right = st.columns([11, 9], gap="medium")
     with left:
-        texts = chooser(settings)
+        texts = text_controls(settings)
         cut(settings, texts)
         controls(settings)
         second_model(settings)
 with right:
-    at_work = numbers(settings)
+    at_work = losses_and_run(settings)
 if texts:
     drawings(settings, texts)
     if not at_work:

@@ -18,5 +18,5 @@ with st.spinner("Making the model and scoring the text …"):
 if batch:  # what is wrong otherwise has been said
     numbers(batch, settings)
     surprise()
-    charts(settings.asked, settings.units)
+    charts(settings.question, settings.units)
     tables()

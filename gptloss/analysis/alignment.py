@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 
-from gptloss.scoring.score import ScoredBatch
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.tokens import Tokenizer
 
 
 @dataclass(frozen=True)
-class Piece:
+class AlignedToken:
     """One target token in its row: its place j, the byte it starts and ends at, its label and its loss in nats."""
 
     j: int
@@ -45,7 +45,7 @@ class Span:
         return self.losses[0] - self.losses[1]
 
 
-def pieces(batch: ScoredBatch, i: int) -> tuple[Piece, ...]:
+def aligned_tokens(batch: ScoredBatch, i: int) -> tuple[AlignedToken, ...]:
     """The target tokens of row i, from where they start in the row's text, for inputs shifted by one.
 
     A first token that only is input comes before them. Empty for a row that was not scored.
@@ -58,12 +58,12 @@ def pieces(batch: ScoredBatch, i: int) -> tuple[Piece, ...]:
     first = batch.index(i, 1)
     losses = (-batch.log_probas[first : first + len(row.targets)]).tolist()
     return tuple(
-        Piece(j, start, stop, token.label, loss)
+        AlignedToken(j, start, stop, token.label, loss)
         for j, (start, stop, token, loss) in enumerate(zip(ends, ends[1:], row.targets, losses, strict=False), 1)
     )
 
 
-def spans_of_text(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Span, ...]:
+def spans_of_text(one: tuple[AlignedToken, ...], other: tuple[AlignedToken, ...]) -> tuple[Span, ...]:
     """The same text under two models: a span ends wherever tokens of both end."""
     first, second = _paid_by(one), _paid_by(other)
     cuts = sorted(first.keys() & second.keys())
@@ -80,7 +80,7 @@ def spans_of_text(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Spa
     )
 
 
-def spans_of_tokens(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> tuple[Span, ...]:
+def spans_of_tokens(one: tuple[AlignedToken, ...], other: tuple[AlignedToken, ...]) -> tuple[Span, ...]:
     """Two texts under one model: a span for each token that both have, and for each stretch that only one has.
 
     Their differences add up to the difference of the two summed losses.
@@ -109,7 +109,7 @@ def shared(batches: Sequence[ScoredBatch]) -> Shared:
     common = set.intersection(*({row.number for row in batch.rows} for batch in batches))
     lines, size, nats = list[int](), 0, [0.0] * len(batches)
     for i in sorted(common):
-        paid = [_paid_by(pieces(batch, i)) for batch in batches]
+        paid = [_paid_by(aligned_tokens(batch, i)) for batch in batches]
         cuts = set.intersection(*map(set, paid))
         if len(cuts) > 1:
             start, stop = min(cuts), max(cuts)
@@ -124,7 +124,7 @@ def widest(spans: Sequence[Span]) -> Span | None:
     return max(spans, key=lambda span: abs(span.difference), default=None)
 
 
-def piece_at(row: tuple[Piece, ...], byte: int) -> Piece | None:
+def aligned_token_at(row: tuple[AlignedToken, ...], byte: int) -> AlignedToken | None:
     """The token that holds this byte of the text, or None if the byte is not scored."""
     return next((piece for piece in row if piece.start <= byte < piece.stop), None)
 
@@ -136,15 +136,15 @@ def same_vocabulary(one: Tokenizer, other: Tokenizer) -> bool:
     )
 
 
-def _paid_by(row: tuple[Piece, ...]) -> dict[int, float]:
+def _paid_by(row: tuple[AlignedToken, ...]) -> dict[int, float]:
     """What all tokens up to a cut cost together, for each cut."""
     starts = {row[0].start: 0.0} if row else {}
     return starts | dict(zip([piece.stop for piece in row], accumulate(piece.loss for piece in row), strict=True))
 
 
 def _aligned(
-    one: tuple[Piece, ...], other: tuple[Piece, ...]
-) -> Iterator[tuple[tuple[Piece, ...], tuple[Piece, ...]]]:
+    one: tuple[AlignedToken, ...], other: tuple[AlignedToken, ...]
+) -> Iterator[tuple[tuple[AlignedToken, ...], tuple[AlignedToken, ...]]]:
     """All tokens of both rows: each that both have, and between these what stands in each other's place."""
     same = SequenceMatcher(None, [p.label for p in one], [p.label for p in other], autojunk=False)
     for kind, a, b, c, d in same.get_opcodes():
@@ -154,16 +154,16 @@ def _aligned(
             yield one[a:b], other[c:d]
 
 
-def _cost(row: tuple[Piece, ...]) -> float:
+def _cost(row: tuple[AlignedToken, ...]) -> float:
     return sum(piece.loss for piece in row)
 
 
-def _labels(one: tuple[Piece, ...], other: tuple[Piece, ...]) -> str:
+def _labels(one: tuple[AlignedToken, ...], other: tuple[AlignedToken, ...]) -> str:
     """`tea→car`, or the label that both have."""
     return "→".join(dict.fromkeys("".join(piece.label for piece in row) for row in (one, other)))
 
 
-def _label(starting: Mapping[int, Piece], start: int, stop: int) -> str:
+def _label(starting: Mapping[int, AlignedToken], start: int, stop: int) -> str:
     label = ""
     while start < stop:
         label, start = label + starting[start].label, starting[start].stop

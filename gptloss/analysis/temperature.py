@@ -20,7 +20,8 @@ from torch import Tensor
 
 from gptloss.errors import GptlossError
 from gptloss.measures import uniform_loss
-from gptloss.scoring.score import CHUNK, Scored, ScoredBatch
+from gptloss.scoring.batch import CHUNK, ScoredBatch
+from gptloss.scoring.score import OnScored
 
 # From 0.1 to 10, evenly spaced in their logarithm; the middle one is 1.
 TEMPERATURES = tuple(10 ** (k / 12 - 1) for k in range(25))
@@ -91,7 +92,7 @@ class TemperatureCurve:
         return _between(rising[k - 1], rising[k], b)
 
 
-def temperature_curve(batch: ScoredBatch, report: Scored = lambda done, total: None) -> TemperatureCurve:
+def temperature_curve(batch: ScoredBatch, report: OnScored = lambda done, total: None) -> TemperatureCurve:
     """The loss of the scored text at 25 temperatures from 0.1 to 10, and the temperature where it is smallest.
 
     The logits are made again, 128 positions at a time, for all temperatures at once. `report(done, total)` is

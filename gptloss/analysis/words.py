@@ -3,7 +3,6 @@
 Tokens are bytes, and a token may hold half a character, so places in the text are counted in bytes.
 """
 
-import codecs
 import math
 import re
 from bisect import bisect_right
@@ -16,9 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss import measures
-from gptloss.corpus.text import not_utf8
 from gptloss.errors import GptlossError
-from gptloss.scoring.score import ScoredBatch
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.tokens import Token, text_of
 
 # From the first choice to the last: the classes of GLTR (Gehrmann et al. 2019), and one more.
@@ -150,19 +148,6 @@ def _shortened(text: str, size: int) -> str:
         return text
     words = re.match(r".*\S(?=\s)", text[: size + 1], re.DOTALL)
     return (words[0] if words else text[:size]) + "…"
-
-
-def decoded(raw: bytes, name: str) -> str:
-    """The text of a file, without the mark that some programs put in front of UTF-8.
-
-    Raises `GptlossError` for other bytes, with the place of the first, from 0.
-    """
-    start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
-    try:
-        return raw[start:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        at = start + error.start
-        raise not_utf8(name, at, raw[at]) from None
 
 
 def _perplexity(loss: float) -> float | None:

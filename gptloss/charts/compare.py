@@ -1,14 +1,13 @@
-"""The charts of "Compare": the loss of each token under each run, and where two runs differ."""
+"""The charts of "Compare": the loss of each token under each model or text, and where two of them differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from gptloss.analysis.alignment import Piece, Span
+from gptloss.analysis.alignment import AlignedToken, Span
 from gptloss.charts.theme import FAINT, MONO, RUNS, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units, proba_text
+from gptloss.numbers import Units, in_units, proba_text
 
 # More tokens than this have no room for a label each.
 LABELLED = 110
@@ -24,35 +23,35 @@ LETTERS = 22
 
 
 @dataclass(frozen=True)
-class Run:
+class TokenPanel:
     """One text under one model: a title, the tokens of the row that is shown, the chosen one's j, and a colour."""
 
     title: str
-    row: tuple[Piece, ...]
+    row: tuple[AlignedToken, ...]
     chosen: int | None = None
     colour: str = RUNS[0]
 
 
-def token_chart(runs: Sequence[Run], units: Units, title: str = "Loss of each token") -> go.Figure:
-    """A panel for each run: a bar as wide as the token is long, as high as its loss; one scale for all."""
-    room = TITLE + max(_label_room([piece.label for piece in run.row]) for run in runs)
-    height = len(runs) * (PANEL + room)
+def token_chart(panels: Sequence[TokenPanel], units: Units, title: str = "Loss of each token") -> go.Figure:
+    """A panel for each model or text: a bar as wide as the token is long, as high as its loss; one scale for all."""
+    room = TITLE + max(_label_room([piece.label for piece in panel.row]) for panel in panels)
+    height = len(panels) * (PANEL + room)
     chart = figure(title, f"{units}; each bar as wide as its token", height=TOP + height, left=56)
     chart.update_layout(margin={"t": TOP + TITLE, "b": room - TITLE, "r": 12})
-    highest = max((in_units(piece.loss, units) for run in runs for piece in run.row), default=1.0)
-    last = max((piece.stop for run in runs for piece in run.row), default=1)
+    highest = max((in_units(piece.loss, units) for panel in panels for piece in panel.row), default=1.0)
+    last = max((piece.stop for panel in panels for piece in panel.row), default=1)
     step = (PANEL + room) / (height - room)
     # As long as this stays the same, the browser need not look whether the bars and labels have changed.
-    chart.update_layout(datarevision=str(hash((units, *((run.title, run.row) for run in runs)))))
-    for n, run in enumerate(runs):
+    chart.update_layout(datarevision=str(hash((units, *((panel.title, panel.row) for panel in panels)))))
+    for n, panel in enumerate(panels):
         top = 1 - n * step
         scale = quiet_axis(units, showgrid=True, gridcolor=FAINT, nticks=4, range=[0, highest * 1.08])
         scale["domain"] = [max(0.0, top - PANEL / (height - room)), top]
         axis = "" if n == 0 else str(n + 1)
         chart.update_layout(
-            {f"yaxis{axis}": scale, f"xaxis{axis}": _labels(run.row) | {"range": [0, last], "anchor": f"y{axis}"}}
+            {f"yaxis{axis}": scale, f"xaxis{axis}": _labels(panel.row) | {"range": [0, last], "anchor": f"y{axis}"}}
         )
-        _add_tokens(chart, run, axis, units)
+        _add_tokens(chart, panel, axis, units)
     return chart
 
 
@@ -72,43 +71,43 @@ def _flat(labels: Sequence[str]) -> bool:
     return sum(map(len, labels)) <= FLAT
 
 
-def _add_tokens(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
+def _add_tokens(chart: go.Figure, panel: TokenPanel, axis: str, units: Units) -> None:
     chart.add_bar(
         xaxis=f"x{axis}",
         yaxis=f"y{axis}",
-        x=[piece.start for piece in run.row],
-        width=[piece.stop - piece.start for piece in run.row],
+        x=[piece.start for piece in panel.row],
+        width=[piece.stop - piece.start for piece in panel.row],
         offset=0,
-        y=[in_units(piece.loss, units) for piece in run.row],
+        y=[in_units(piece.loss, units) for piece in panel.row],
         marker={
-            "color": run.colour,
+            "color": panel.colour,
             "opacity": 0.5,
-            "line": {"width": 1, "color": run.colour},
+            "line": {"width": 1, "color": panel.colour},
         },
         # A click chooses; it need not fade the others.
         selected={"marker": {"opacity": 0.5}},
         unselected={"marker": {"opacity": 0.5}},
-        customdata=[[piece.j, plain(piece.label), proba_text(-piece.loss)] for piece in run.row],
+        customdata=[[piece.j, plain(piece.label), proba_text(-piece.loss)] for piece in panel.row],
         hovertemplate=f"%{{customdata[1]}}<br>loss %{{y:.4f}} {units}<br>p = %{{customdata[2]}}<extra></extra>",
     )
-    _add_chosen(chart, run, axis, units)
+    _add_chosen(chart, panel, axis, units)
     chart.add_annotation(
         x=0,
         xref="paper",
         y=1,
         yref=f"y{axis} domain",
-        text=f"<b>{plain(run.title, 90)}</b>",
-        font={"color": run.colour},
+        text=f"<b>{plain(panel.title, 90)}</b>",
+        font={"color": panel.colour},
         showarrow=False,
         xanchor="left",
         yanchor="bottom",
     )
 
 
-def _add_chosen(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
+def _add_chosen(chart: go.Figure, panel: TokenPanel, axis: str, units: Units) -> None:
     """The chosen token's bar, solid behind the pale one: a shape, because a new shape alone is drawn in no time."""
-    for piece in run.row:
-        if piece.j == run.chosen:
+    for piece in panel.row:
+        if piece.j == panel.chosen:
             chart.add_shape(
                 type="rect",
                 xref=f"x{axis}",
@@ -117,13 +116,13 @@ def _add_chosen(chart: go.Figure, run: Run, axis: str, units: Units) -> None:
                 x1=piece.stop,
                 y0=0,
                 y1=in_units(piece.loss, units),
-                fillcolor=run.colour,
-                line={"color": run.colour, "width": 3},
+                fillcolor=panel.colour,
+                line={"color": panel.colour, "width": 3},
                 layer="below",
             )
 
 
-def _labels(pieces: Sequence[Piece]) -> dict[str, object]:
+def _labels(pieces: Sequence[AlignedToken]) -> dict[str, object]:
     return _tick_labels([((piece.start + piece.stop) / 2, piece.label) for piece in pieces])
 
 
@@ -144,7 +143,7 @@ def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
 def difference_chart(
     spans: Sequence[Span], titles: tuple[str, str], units: Units, above: str, colours: tuple[str, str] = RUNS[:2]
 ) -> go.Figure:
-    """What the first run paid more than the second for each span; `above` says what a bar above 0 means."""
+    """What the first panel paid more than the second for each span; `above` says what a bar above 0 means."""
     gains = [in_units(span.difference, units) for span in spans]
     words = [span.label for span in spans]
     first, second = (plain(title, 60) for title in titles)

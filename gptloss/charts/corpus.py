@@ -8,9 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gptloss.charts.theme import FAINT, GUESS, MODEL, TARGET, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.corpus.scoring import CorpusLoss
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units
+from gptloss.corpus.tally import CorpusLoss
+from gptloss.numbers import Units, in_units
 
 COLOURS = {"training": MODEL, "validation": TARGET}
 SYMBOLS = {"training": "circle", "validation": "diamond"}
@@ -36,7 +35,7 @@ class WindowLoss:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class RunLosses:
     """What one model made of the text: a name, its V, the parts that were scored, and the windows in order."""
 
     title: str
@@ -45,14 +44,14 @@ class Reading:
     windows: tuple[WindowLoss, ...]
 
 
-def legend(readings: Sequence[Reading]) -> str:
+def legend(readings: Sequence[RunLosses]) -> str:
     """Which colour is which part and, of two models, which line is whose; as Plotly's markup."""
     parts = "  ".join(f'<span style="color:{colour}">■</span> {part}' for part, colour in COLOURS.items())
     titles = [plain(reading.title, 20) for reading in readings]
     return parts + (f"; solid {titles[0]}, dashed {titles[1]}" if len(titles) > 1 else "")
 
 
-def ruler_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
+def ruler_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     """The loss of each part on a ruler from 0 to ln V, with two standard errors to each side."""
     rows = [(reading, part, result) for reading in readings for part, result in reading.parts.items()]
     guesses = {in_units(math.log(reading.v), units): reading.v for reading in readings}
@@ -77,7 +76,7 @@ def ruler_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
     return chart
 
 
-def _row_name(reading: Reading, part: str, readings: int) -> str:
+def _row_name(reading: RunLosses, part: str, readings: int) -> str:
     return f"{plain(reading.title, 20)}<br>{part}" if readings > 1 else f"<b>{part}</b>"
 
 
@@ -126,7 +125,7 @@ def _add_guess(chart: go.Figure, guess: float, v: int, units: Units, line: int) 
     )
 
 
-def running_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
+def running_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     """The running loss of each part, window by window, while it is computed."""
     chart = figure("The running loss", f"mean so far, {units} per token", height=300, left=64)
     for n, reading in enumerate(readings):
@@ -162,7 +161,7 @@ def _add_end(chart: go.Figure, x: float, y: float, part: str) -> None:
     )
 
 
-def along_chart(readings: Sequence[Reading], look: int | None, units: Units) -> go.Figure:
+def along_chart(readings: Sequence[RunLosses], look: int | None, units: Units) -> go.Figure:
     """The loss of each window in its place in the text, and each part's mean; the windows of the first are points.
 
     Of more than 600 windows neighbours share a step: their mean over tokens. `look` is the number of the window that
@@ -203,7 +202,7 @@ def merged(windows: Sequence[WindowLoss], size: int) -> list[WindowLoss]:
     ]
 
 
-def _add_windows(chart: go.Figure, windows: Sequence[WindowLoss], reading: Reading, n: int, units: Units) -> None:
+def _add_windows(chart: go.Figure, windows: Sequence[WindowLoss], reading: RunLosses, n: int, units: Units) -> None:
     colour, symbol = COLOURS[windows[0].part], SYMBOLS[windows[0].part]
     chart.add_scatter(
         x=[(window.begins + window.ends) / 2 for window in windows],
@@ -231,7 +230,7 @@ def _add_mean(chart: go.Figure, windows: Sequence[WindowLoss], loss: float, colo
     )
 
 
-def _add_look(chart: go.Figure, readings: Sequence[Reading], look: int | None, units: Units) -> None:
+def _add_look(chart: go.Figure, readings: Sequence[RunLosses], look: int | None, units: Units) -> None:
     """The chosen window of the first model: a shape, because a new shape alone is drawn in no time."""
     for window in readings[0].windows:
         if window.number == look:

@@ -18,9 +18,8 @@ from gptloss.charts.theme import (
     plain,
     quiet_axis,
 )
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units, position_name, proba_text
-from gptloss.scoring.score import ScoredBatch
+from gptloss.numbers import Units, in_units, position_name, proba_text
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.tokens import text_of
 
 # More bars than this have no room for a label each.

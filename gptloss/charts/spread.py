@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from gptloss.charts.corpus import COLOURS, DASHES, SYMBOLS, Reading, legend
+from gptloss.charts.corpus import COLOURS, DASHES, SYMBOLS, RunLosses, legend
 from gptloss.charts.theme import FAINT, figure, plain, quiet_axis
-from gptloss.corpus.scoring import BIN, CorpusLoss
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units
+from gptloss.corpus.context import ContextBand, context_bands
+from gptloss.corpus.tally import BIN
+from gptloss.numbers import Units, in_units
 
 
-def histogram_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
+def histogram_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     """How the losses of single tokens are spread, as shares of each part; the last bin holds all higher ones too."""
     size = in_units(BIN, units)
     chart = figure("Loss of single tokens", legend(readings), height=340, left=64)
@@ -41,35 +40,13 @@ def histogram_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
     return chart
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Targets with `first` to `last` tokens before them in their window: how many, and their mean loss in nats."""
-
-    first: int
-    last: int
-    tokens: int
-    loss: float
-
-
-def stretches(result: CorpusLoss) -> list[Stretch]:
-    """The loss by tokens before the target in its window: 1, 2 to 3, 4 to 7, ... the last one up to the window."""
-    made, window = [], result.plan.window
-    firsts = [2**power for power in range(window.bit_length()) if power == 0 or 3 * 2**power <= 2 * window]
-    for first, stop in zip(firsts, [*firsts[1:], window + 1], strict=True):
-        counts = sum(result.position_counts[first - 1 : stop - 1])
-        if counts:
-            loss = math.fsum(result.position_losses[first - 1 : stop - 1]) / counts
-            made.append(Stretch(first, stop - 1, counts, loss))
-    return made
-
-
-def position_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
+def position_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     """The mean loss against how many tokens of context a target had: why context helps."""
     chart = figure("Loss by context", legend(readings), height=340, left=64)
     names: dict[float, str] = {}
     for n, reading in enumerate(readings):
         for part, result in reading.parts.items():
-            found = stretches(result)
+            found = context_bands(result)
             places = [math.log2(stretch.first) for stretch in found]
             names |= {place: _range(stretch) for place, stretch in zip(places, found, strict=True)}
             chart.add_scatter(
@@ -96,5 +73,5 @@ def position_chart(readings: Sequence[Reading], units: Units) -> go.Figure:
     return chart
 
 
-def _range(stretch: Stretch) -> str:
+def _range(stretch: ContextBand) -> str:
     return f"{stretch.first:,}" if stretch.first == stretch.last else f"{stretch.first:,} to {stretch.last:,}"

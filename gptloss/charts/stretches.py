@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 from gptloss.analysis.words import Stretch, around, costliest
 from gptloss.charts.surprise import add_loss
 from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, level, plain, quiet_axis
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units
-from gptloss.scoring.score import ScoredBatch
+from gptloss.numbers import Units, in_units
+from gptloss.scoring.batch import ScoredBatch
 
 MOST = 10
 NUMBERED = 16  # numbers that fit below the sentences

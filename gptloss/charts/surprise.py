@@ -8,9 +8,8 @@ from torch import Tensor
 
 from gptloss.analysis.words import RANK_CLASSES, rank_counts, running_mean
 from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, plain, quiet_axis
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units
-from gptloss.scoring.score import ScoredBatch
+from gptloss.numbers import Units, in_units
+from gptloss.scoring.batch import ScoredBatch
 
 # Up to this many tokens each has a bar; more become one line, and past the second number a step is several tokens.
 BARS, MOST_POINTS = 200, 2_000
@@ -145,7 +144,7 @@ def _mark(chart: go.Figure, batch: ScoredBatch, k: int, loss: float, n: int) -> 
     )
 
 
-def rank_chart(ranks: Int[Tensor, " n"]) -> go.Figure:
+def rank_counts_chart(ranks: Int[Tensor, " n"]) -> go.Figure:
     """How many tokens were the model's first choice, one of its first ten, hundred, thousand, or came later."""
     counts = rank_counts(ranks)
     n = sum(counts)

@@ -7,8 +7,7 @@ import plotly.graph_objects as go
 from gptloss.analysis.temperature import TEMPERATURES, TemperatureCurve
 from gptloss.charts.sampling import tall_figure
 from gptloss.charts.theme import GUESS, MODEL, TARGET, level, quiet_axis
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units
+from gptloss.numbers import Units, in_units
 
 # Much above the interesting part the curve leaves the picture: at a tenth it is many times as high.
 ROOM_ABOVE, ROOM_BELOW = 1.2, 0.2

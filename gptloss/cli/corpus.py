@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from gptloss.cli.compute import PRECISIONS, add_compute, load, use_threads
-from gptloss.cli.models import add_model
+from gptloss.cli.options import PRECISIONS, add_compute, add_model, load, use_threads
 from gptloss.corpus import conventions
 from gptloss.corpus.conventions import CONVENTIONS
 from gptloss.corpus.outputs import alone, check_apart
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from gptloss.corpus.conventions import Plan
     from gptloss.corpus.files import Text
     from gptloss.corpus.parquet import PerToken
-    from gptloss.corpus.run import Deviation, Run
+    from gptloss.corpus.run import CorpusRun, Deviation
     from gptloss.models import LanguageModel
     from gptloss.models.fast.plan import Kernels
 
@@ -202,18 +201,18 @@ def _run(
     texts: "Sequence[Text]",
     per_token: "PerToken | None",
     stack: ExitStack,
-) -> "Run":
+) -> "CorpusRun":
     from gptloss.corpus.log import Log, run_of
-    from gptloss.corpus.run import Run
+    from gptloss.corpus.run import CorpusRun
 
     log = None
     if options.resume:
         same = run_of(model, plan, options.precision, options.split, [text.path for text in texts])
         log = stack.enter_context(Log(Path(options.resume), same))
-    return Run(model, plan, options.split, log, per_token)
+    return CorpusRun(model, plan, options.split, log, per_token)
 
 
-def _score(run: "Run", texts: "Sequence[Text]") -> bool:
+def _score(run: "CorpusRun", texts: "Sequence[Text]") -> bool:
     """Score until the end or until Ctrl-C; whether it was stopped. Raises `KeyboardInterrupt` if nothing is known."""
     total = sum(text.bytes for text in texts)
     # `disable=None`: no bar where nobody is watching
@@ -250,7 +249,7 @@ class _Stop:
 
 
 def _told(
-    run: "Run", as_data: bool, origin: dict[str, Any], deviation: "Deviation | None", stopped: bool
+    run: "CorpusRun", as_data: bool, origin: dict[str, Any], deviation: "Deviation | None", stopped: bool
 ) -> Iterator[str]:
     """The result; then a stop goes on to `main`."""
     from gptloss.cli.corpus_output import as_json, as_text

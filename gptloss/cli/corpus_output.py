@@ -8,16 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gptloss.cli.main import aligned
+from gptloss.cli.table import aligned
 from gptloss.corpus import conventions
 from gptloss.corpus.files import WHOLE
-from gptloss.corpus.run import Deviation, Run
-from gptloss.corpus.scoring import CorpusLoss
+from gptloss.corpus.run import CorpusRun, Deviation
+from gptloss.corpus.tally import CorpusLoss
 from gptloss.numbers import perplexity_text
 from gptloss.provenance import weights_line
 
 
-def as_json(run: Run, origin: dict[str, Any], deviation: Deviation | None, stopped: bool) -> dict[str, Any]:
+def as_json(run: CorpusRun, origin: dict[str, Any], deviation: Deviation | None, stopped: bool) -> dict[str, Any]:
     """The whole as plain data at full precision, and each part under its name; logs in nats, memory in MB.
 
     `origin` is the run's provenance. A part of which nothing is scored yet is None. `incomplete` is there only after
@@ -34,7 +34,7 @@ def as_json(run: Run, origin: dict[str, Any], deviation: Deviation | None, stopp
     return {**result, "files": list(_files_as_json(run)), "skipped": skipped, "provenance": origin}
 
 
-def _files_as_json(run: Run) -> Iterator[dict[str, Any]]:
+def _files_as_json(run: CorpusRun) -> Iterator[dict[str, Any]]:
     for text, parts in run.files:
         numbers = {part: _numbers(sums.result(run.plan)) for part, sums in parts.items()}
         yield {"name": text.name, "bytes": text.bytes, "sha256": text.sha256, "parts": numbers}
@@ -57,7 +57,7 @@ def _numbers(result: CorpusLoss | None) -> dict[str, Any] | None:
     }
 
 
-def _part_as_json(run: Run, part: str, precision: str) -> dict[str, Any] | None:
+def _part_as_json(run: CorpusRun, part: str, precision: str) -> dict[str, Any] | None:
     if not run.tallies[part].tokens:
         return None
     result, seconds = run.tallies[part].snapshot(), run.seconds[part]
@@ -85,7 +85,7 @@ def peak_rss_mb() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def as_text(run: Run, origin: dict[str, Any], deviation: Deviation | None, stopped: bool) -> str:
+def as_text(run: CorpusRun, origin: dict[str, Any], deviation: Deviation | None, stopped: bool) -> str:
     """Model, its weights and convention, then a table for each part."""
     info, count = run.model.info, run.tallies[WHOLE].tokens
     lines = [f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"]
@@ -97,7 +97,7 @@ def as_text(run: Run, origin: dict[str, Any], deviation: Deviation | None, stopp
     return "\n".join([*lines, "", *aligned(list(_costs(run, origin["precision"], deviation)), left={0, 2})])
 
 
-def _part_as_text(run: Run, part: str) -> list[str]:
+def _part_as_text(run: CorpusRun, part: str) -> list[str]:
     if not run.tallies[part].tokens:
         return [f"{part}: nothing is scored"]
     title = [] if part == WHOLE else [part]
@@ -128,7 +128,7 @@ def _perplexity(result: CorpusLoss, count: int) -> str:
     return perplexity_text(-result.log_likelihood / count) if count else "–"
 
 
-def _costs(run: Run, precision: str, deviation: Deviation | None) -> Iterator[tuple[str, str, str]]:
+def _costs(run: CorpusRun, precision: str, deviation: Deviation | None) -> Iterator[tuple[str, str, str]]:
     seconds, memory = run.seconds[WHOLE], peak_rss_mb()
     if run.skipped:
         what = "text" if run.fraction is None else "part"

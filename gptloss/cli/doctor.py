@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptloss import __version__, models
+from gptloss.cli.table import aligned
 from gptloss.models import REGISTRY
 from gptloss.models.checkpoints import weights
 from gptloss.models.downloads import hub, store
@@ -117,8 +118,6 @@ def _rows(shape: "Shape", figures: "Figures") -> list[dict[str, Any]]:
 
 def as_text(facts: dict[str, Any]) -> str:
     """The same to read."""
-    from gptloss.cli.main import aligned
-
     packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items() if found)
     memory = facts["memory_free"]
     lines = [
@@ -144,8 +143,6 @@ def _place_text(folder: dict[str, Any]) -> str:
 
 def _kernels_as_text(rows: list[dict[str, Any]]) -> list[str]:
     """A table: GFLOP/s of each kernel, the error of what is chosen and of F.linear, and the gain."""
-    from gptloss.cli.main import aligned
-
     if not rows:
         return ["The kernels cannot be measured, because nothing can be kept in the cache folder: torch is used."]
     names = list(rows[0]["gflops"])

@@ -9,15 +9,14 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gptloss.cli.compute import add_compute, load
-from gptloss.cli.models import add_model
+from gptloss.cli.options import add_compute, add_model, load
 from gptloss.errors import GptlossError
 from gptloss.provenance import provenance
 from gptloss.tokens import text_of
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
-    from gptloss.prediction.sampling import Sampler, Step
+    from gptloss.prediction.sampling import SampledToken, Sampler
 
 
 def add_parser(commands: Any) -> None:
@@ -71,12 +70,12 @@ def _generate(options: argparse.Namespace) -> str | Iterator[str]:
 def _prompt(given: str) -> str:
     if given != "-":
         return given
-    from gptloss.analysis.words import decoded
+    from gptloss.corpus.text import decoded
 
     return decoded(sys.stdin.buffer.read(), "Standard input")
 
 
-def text_pieces(steps: Iterable["Step"]) -> Iterator[str]:
+def text_pieces(steps: Iterable["SampledToken"]) -> Iterator[str]:
     """The text as it grows: half a character waits for its other half, and becomes U+FFFD if that never comes."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for step in steps:
@@ -85,7 +84,7 @@ def text_pieces(steps: Iterable["Step"]) -> Iterator[str]:
 
 
 def made_as_json(
-    model: "LanguageModel", prompt: str, bos: bool, seed: int, sampler: "Sampler", steps: tuple["Step", ...]
+    model: "LanguageModel", prompt: str, bos: bool, seed: int, sampler: "Sampler", steps: tuple["SampledToken", ...]
 ) -> dict[str, Any]:
     """What was generated, and from what, as plain data at full precision; logs and entropies in nats."""
     return {
@@ -108,7 +107,7 @@ def _provenance(model: "LanguageModel", read: int, bos: bool) -> dict[str, Any]:
     return provenance(model, bos=bos, convention="sliding", window=limit, stride=1)
 
 
-def _step_as_json(step: "Step") -> dict[str, Any]:
+def _step_as_json(step: "SampledToken") -> dict[str, Any]:
     return {
         "id": step.token.id,
         "text": step.token.text,

@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from gptloss import models
 from gptloss.cli import stdout
+from gptloss.cli.table import aligned
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, REGISTRY, Entry, Progress
+from gptloss.models import REGISTRY, Entry, Progress
 from gptloss.models.downloads import hub, store
 from gptloss.provenance import DIGITS, known_weights
 
@@ -37,22 +38,10 @@ def add_parser(commands: Any) -> None:
     removing.set_defaults(run=_remove)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add `--model NAME`, which every command that scores has."""
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME",
-        help="a name, a folder or hf:owner/name; default: %(default)s",
-    )
-
-
 def _list(options: argparse.Namespace) -> str:
     rows = [as_json(entry) for entry in (*REGISTRY.values(), *models.pulled())]
     if options.json:
         return json.dumps(rows)
-    from gptloss.cli.main import aligned
-
     lines = [tuple(cells.values()) for cells in map(_cells, rows)]
     return "\n".join(aligned([tuple(rows[0]), *lines], left={0, 1, 4, 5, 6, 7, 8}))
 

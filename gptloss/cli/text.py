@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from gptloss.cli.compute import add_compute, load
-from gptloss.cli.models import add_model
+from gptloss.cli.options import add_compute, add_model, load
+from gptloss.cli.table import aligned
 from gptloss.corpus.text import encoded, line_ends_sentence, pieces_of, readable
 from gptloss.errors import GptlossError
 from gptloss.models import find
@@ -21,7 +21,7 @@ from gptloss.tokens import Token, Tokenizer
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
-    from gptloss.scoring.score import ScoredBatch
+    from gptloss.scoring.batch import ScoredBatch
 
 # Tokens of a text: they take 1 GB with GPT-2's states, each token 7 kB and then 2.5 kB to be written as JSON.
 MOST = 100_000
@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _text(options: argparse.Namespace) -> str:
-    from gptloss.analysis.words import decoded
+    from gptloss.corpus.text import decoded
 
     name, raw = _read(options.file)
     text = decoded(raw, name)
@@ -181,7 +181,6 @@ def _tokens_as_json(batch: "ScoredBatch") -> Iterator[dict[str, Any]]:
 def text_as_text(batch: "ScoredBatch", bos: bool, stride: int | None) -> str:
     """The text as a table to read, a line a token, then the totals and what each is spread over."""
     from gptloss.analysis.words import totals
-    from gptloss.cli.main import aligned
 
     info, result = batch.model.info, totals(batch)
     head = ("#", "token", "id", "rank", "probability", "odds", "ln p", "entropy")

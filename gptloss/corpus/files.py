@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptloss.corpus.conventions import Plan
-from gptloss.corpus.scoring import CorpusLoss, ScoredWindow
+from gptloss.corpus.scoring import ScoredWindow
+from gptloss.corpus.tally import CorpusLoss
 from gptloss.corpus.text import pieces_of, split
 from gptloss.models.hashes import sha256
 
@@ -36,8 +37,9 @@ class Text:
 
 @dataclass
 class Sums:
-    """What the scored tokens of a part of one text add up to; ln p in nats."""
+    """What the scored windows of a part of one text add up to; ln p in nats."""
 
+    windows: int = 0
     tokens: int = 0
     words: int = 0
     bytes: int = 0
@@ -45,6 +47,7 @@ class Sums:
 
     def add(self, window: ScoredWindow) -> None:
         """Count a window's targets."""
+        self.windows += 1
         self.tokens += len(window.log_probas)
         self.words += window.words
         self.bytes += window.bytes

@@ -177,22 +177,31 @@ def _told(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
 
 
 def passes(
-    model: LanguageModel, pieces: Iterable[str], plan: Plan, text: int = 0, log: Log | None = None
+    model: LanguageModel,
+    pieces: Iterable[str],
+    plan: Plan,
+    text: int = 0,
+    log: Log | None = None,
+    skip: int = 0,
 ) -> Iterator[list[ScoredWindow]]:
     """The windows of one text, scored, a list for each forward pass; what is in the log is not computed again.
 
-    `text` is the number of the text in the run. Raises `GptlossError` as `scored_windows` and the log.
+    `text` is the number of the text in the run. The first `skip` windows are neither computed nor given. Raises
+    `GptlossError` as `scored_windows` and the log do.
     """
     for batch in batches(model, pieces, plan):
+        done, skip = min(skip, len(batch)), max(0, skip - len(batch))
+        if done == len(batch):
+            continue
         known = log.read(text, batch) if log else None
         if known is not None:
-            yield with_log_probas(batch, known)
+            yield with_log_probas(batch, known)[done:]
             continue
         before = perf_counter()
         scored = score_batch(model, batch)
         if log:
             log.add(text, scored, perf_counter() - before)
-        yield scored
+        yield scored[done:]
 
 
 def run_of(

@@ -5,7 +5,8 @@ from itertools import islice
 from typing import Literal, get_args
 
 from gptloss.corpus.conventions import Plan
-from gptloss.corpus.scoring import CorpusLoss, Tally, batches, score_batch
+from gptloss.corpus.scoring import batches, score_batch
+from gptloss.corpus.tally import CorpusLoss, Tally
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 from gptloss.models.fast.layers import bfloat16, pack

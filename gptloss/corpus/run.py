@@ -1,6 +1,6 @@
-"""A run over several texts, each by itself, and each in a training and a validation part if that is asked for."""
+"""The loop over texts and their parts, which the command line and the page share, and the run of the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -10,13 +10,55 @@ from gptloss.corpus.files import TRAINING, VALIDATION, WHOLE, Skipped, Sums, Tex
 from gptloss.corpus.log import Log, passes
 from gptloss.corpus.parquet import PerToken
 from gptloss.corpus.precision import sample_loss
-from gptloss.corpus.scoring import ScoredWindow, Tally, TooShortError
+from gptloss.corpus.scoring import ScoredWindow, TooShortError
+from gptloss.corpus.tally import Tally
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
 
 
-class Run:
-    """Texts under a convention: of the whole, and of each part if there are two, a tally and the seconds it took.
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of one text, which is scored by itself: the number of the text, the part's name, its text in pieces."""
+
+    text: int
+    name: str
+    pieces: Iterator[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPass:
+    """What one forward pass scored of a part; or no window, and the `reason` why nothing of the part is scored."""
+
+    text: int
+    part: str
+    windows: list[ScoredWindow]
+    reason: str = ""
+
+
+def score_parts(
+    model: LanguageModel,
+    parts: Iterable[Part],
+    plan: Plan,
+    *,
+    log: Log | None = None,
+    skip: Callable[[Part], int] = lambda part: 0,
+) -> Iterator[ScoredPass]:
+    """Score parts of texts, one forward pass after the other: the loop that the command line and the page drive.
+
+    What is in the `log` is not computed again; of each part the first `skip(part)` windows are neither computed nor
+    given. A part that is too short under the convention gives one pass without windows. Raises `GptlossError` as
+    `scored_windows` and the log do.
+    """
+    for number, part in enumerate(parts):
+        try:
+            for windows in passes(model, part.pieces, plan, number, log, skip(part)):
+                yield ScoredPass(part.text, part.name, windows)
+        except TooShortError as error:
+            yield ScoredPass(part.text, part.name, [], str(error))
+
+
+class CorpusRun:
+    """Files under a convention: of the whole, and of each part if there are two, a tally and the seconds it took.
 
     `files` has each text with the sums of its parts, and `skipped` the parts of which the convention scores nothing.
     """
@@ -50,36 +92,33 @@ class Run:
     def score(self, texts: Sequence[Text]) -> Iterator[int]:
         """Score the texts; after each forward pass gives the bytes of text that were scored in it.
 
-        Raises `GptlossError` as `scored_windows` and `pieces_of` do, and if nothing is scored of all texts.
+        Raises `GptlossError` as `score_parts` and `pieces_of` do, and if nothing is scored of all texts.
         """
         self.files = [(text, {part: Sums() for part in self.apart}) for text in texts]
-        parts = ((text, sums, *part) for text, sums in self.files for part in text.parts(self.fraction))
-        for number, (text, sums, part, pieces) in enumerate(parts):
-            try:
-                yield from self._score(number, text, sums[part], part, pieces)
-            except TooShortError as error:
-                self.skipped.append(Skipped(text.name, part, str(error)))
+        parts = (Part(n, name, pieces) for n, text in enumerate(texts) for name, pieces in text.parts(self.fraction))
+        before = self._clock()
+        for scored in score_parts(self.model, parts, self.plan, log=self._log):
+            if scored.reason:
+                self.skipped.append(Skipped(texts[scored.text].name, scored.part, scored.reason))
+                continue
+            self._add(scored)
+            now = self._clock()
+            for name in {WHOLE, scored.part}:
+                self.seconds[name] += now - before
+            before = now
+            yield sum(window.bytes for window in scored.windows)
         if not self.tallies[WHOLE].tokens:
             raise GptlossError(self.skipped[-1].sentence)
 
-    def _score(self, number: int, text: Text, sums: Sums, part: str, pieces: Iterator[str]) -> Iterator[int]:
-        windows, before = 0, self._clock()
-        for scored in passes(self.model, pieces, self.plan, number, self._log):
-            for window in scored:
-                self._add(text, part, windows, window)
-                sums.add(window)
-                windows += 1
-            now = self._clock()
-            for name in {WHOLE, part}:
-                self.seconds[name] += now - before
-            before = now
-            yield sum(window.bytes for window in scored)
-
-    def _add(self, text: Text, part: str, number: int, window: ScoredWindow) -> None:
-        for name in {WHOLE, part}:
-            self.tallies[name].add(window)
-        if self._per_token:
-            self._per_token.add(text.name, part, number, window, self.plan.bos, self.model.tokenizer)
+    def _add(self, scored: ScoredPass) -> None:
+        text, sums = self.files[scored.text]
+        for window in scored.windows:
+            number = sums[scored.part].windows
+            sums[scored.part].add(window)
+            for name in {WHOLE, scored.part}:
+                self.tallies[name].add(window)
+            if self._per_token:
+                self._per_token.add(text.name, scored.part, number, window, self.plan.bos, self.model.tokenizer)
 
     def _clock(self) -> float:
         """Seconds of this process, and of those before it that are in the log."""

@@ -144,3 +144,16 @@ def _last_break(breaks: re.Pattern[str], text: str) -> int:
         if places:
             return places[-1]
     return -1
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """The text of a file, without the mark that some programs put in front of UTF-8.
+
+    Raises `GptlossError` for other bytes, with the place of the first, from 0.
+    """
+    start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
+    try:
+        return raw[start:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = start + error.start
+        raise not_utf8(name, at, raw[at]) from None

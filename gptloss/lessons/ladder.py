@@ -2,9 +2,17 @@
 
 from dataclasses import dataclass
 
-from gptloss.measures import nats_to_bits
-from gptloss.numbers import Units, odds_text, perplexity_text, position_name, power_text, proba_text
-from gptloss.scoring.score import ScoredBatch
+from gptloss.numbers import (
+    Units,
+    in_units,
+    latex_number,
+    odds_text,
+    perplexity_text,
+    position_name,
+    power_text,
+    proba_text,
+)
+from gptloss.scoring.batch import ScoredBatch
 
 # A mean of more terms than this is written with dots.
 TERMS_SHOWN = 8
@@ -14,18 +22,13 @@ VISIBLE = 1e-6
 
 
 @dataclass(frozen=True)
-class Step:
+class LadderStep:
     """One step of the ladder, said three ways for one chosen p_ij."""
 
     name: str
     sentence: str
     latex: str
     code: str
-
-
-def in_units(nats: float, units: Units) -> float:
-    """An amount given in nats, in the units asked for."""
-    return nats if units == "nats" else nats_to_bits(nats)
 
 
 def shapes(batch: ScoredBatch) -> tuple[str, str]:
@@ -39,7 +42,7 @@ def shapes(batch: ScoredBatch) -> tuple[str, str]:
     return by_row, f"[{len(batch)}, {v}]"
 
 
-def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
+def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[LadderStep, ...]:
     """The seven steps with the numbers of `batch`, the first four for p_ij. Logs in `units`."""
     k = batch.index(i, j)
     target = batch.targets[k]
@@ -51,14 +54,14 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
     name = f"p_{{{position_name(i, j)[1:]}}}"
     proba, precise = latex_number(proba_text(log_proba)), latex_number(proba_text(log_proba, digits=4))
     return (
-        Step(
+        LadderStep(
             "Logits",
             f"After each input token the model gives every one of the {v:,} tokens a score, its logit;"
             f" the target {target.label} got {logit:+.4f}.",
             rf"z_{{{position_name(i, j)[1:]}}} = \text{{logit of token {target.id}}} = {logit:.4f}",
             _logits_code(batch),
         ),
-        Step(
+        LadderStep(
             "Softmax",
             f"e to the power of each logit, divided by the sum of all {v:,}, turns the scores into"
             " probabilities that sum to 1.",
@@ -66,26 +69,26 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
             rf"{{{latex_number(power_text(logit - log_proba))}}} = {proba}",
             f"probas = torch.softmax(logits, dim=-1)  # {shapes(batch)[1]}, each line sums to 1",
         ),
-        Step(
+        LadderStep(
             "Target probability",
             f"Of the {v:,} probabilities at this position only the target's counts: {odds_text(log_proba)}.",
             rf"{name} = \text{{probas}}[{k},\ {target.id}] = {precise}",
             f"target_probas = probas[torch.arange({n}), targets]  # [{n}]",
         ),
-        Step(
+        LadderStep(
             "Log",
             "The logarithm turns a product of small probabilities into a sum that a computer can hold;"
             " a certain target would have log 0.",
             rf"{log}\, {name} = {log}({precise}) = {in_units(log_proba, units):.4f}",
             f"log_probas = torch.{torch_log}(target_probas)",
         ),
-        Step(
+        LadderStep(
             "Mean",
             f"The mean of all {n} logs: every target token counts the same, whichever row it is in.",
             rf"\begin{{aligned}}\tfrac{{1}}{{{n}}}(&{_sum_of_logs(batch, units)})\\ &= {mean:.4f}\end{{aligned}}",
             "avg_log_proba = torch.mean(log_probas)",
         ),
-        Step(
+        LadderStep(
             "Minus",
             f"The minus sign makes it a loss, smaller is better; PyTorch does all six steps at once, in nats:"
             f" {_in_one_call(batch)}",
@@ -93,7 +96,7 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[Step, ...]:
             "neg_avg_log_proba = avg_log_proba * -1\n"
             "loss = torch.nn.functional.cross_entropy(logits.double(), targets)  # the same in one call, in nats",
         ),
-        Step(
+        LadderStep(
             "Perplexity",
             f"The model is as unsure as if it chose between {perplexity_text(batch.loss)} equally likely tokens.",
             rf"{base}^{{\,{loss:.6f}}} = {latex_number(perplexity_text(batch.loss))}",
@@ -112,13 +115,6 @@ def _in_one_call(batch: ScoredBatch) -> str:
         f" {batch.model.info.vocab_size:,} exponentials one after the other, and beside a large sum the small ones"
         " are rounded away."
     )
-
-
-def latex_number(number: str) -> str:
-    """`4.76e-06` and `48,725.8` as LaTeX."""
-    mantissa, _, exponent = number.partition("e")
-    text = mantissa.replace(",", "{,}")
-    return rf"{text} \cdot 10^{{{int(exponent)}}}" if exponent else text
 
 
 def _sum_of_logs(batch: ScoredBatch, units: Units) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from gptloss.errors import GptlossError, NotHereError
+from gptloss.models import names
 from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo, Progress, Report
 from gptloss.models.catalogue import checkpoint, smollm2, untrained
 from gptloss.models.checkpoints import weights
@@ -75,9 +76,9 @@ def find(name: str) -> Entry:
     """
     if name in REGISTRY:
         return REGISTRY[name]
-    if name.startswith(checkpoint.HUB):
+    if names.is_of_hub(name):
         return checkpoint.hub_entry(name)
-    if os.sep in name or "/" in name or os.path.isdir(name):
+    if names.is_path(name) or os.path.isdir(name):
         return _folder(name)
     raise GptlossError(
         f"There is no model called {name!r}. Models: {', '.join(REGISTRY)}, a folder, or hf:owner/name."
@@ -104,7 +105,7 @@ def is_here(name: str) -> bool:
 def pulled() -> list[Entry]:
     """The models of the hub's cache that are here under no name but `hf:owner/name`; others may have fetched them."""
     known, found = {entry.info.source for entry in REGISTRY.values()}, []
-    for name in (f"{checkpoint.HUB}{repo}" for repo in hub.kept()):
+    for name in (f"{names.HUB}{repo}" for repo in hub.kept()):
         with suppress(GptlossError):  # not of language
             found += [] if name in known else [checkpoint.hub_entry(name)]
     return found
@@ -147,8 +148,8 @@ def pull(name: str, report: Report) -> None:
     """Fetch a model, whole or not at all; nothing happens if it is here. Raises `GptlossError`."""
     if is_here(name):
         return
-    if name.startswith(checkpoint.HUB):
-        return hub.pull(name.removeprefix(checkpoint.HUB), name, report, partial(checkpoint.check, name))
+    if names.is_of_hub(name):
+        return hub.pull(name.removeprefix(names.HUB), name, report, partial(checkpoint.check, name))
     fetch = find(name).pull
     assert fetch is not None, "only what can be pulled can be missing"
     fetch(report)
@@ -159,8 +160,8 @@ def remove(name: str) -> bool:
 
     Raises `GptlossError` for one that is not ours to delete.
     """
-    if name.startswith(checkpoint.HUB):
-        return hub.remove(name.removeprefix(checkpoint.HUB))
+    if names.is_of_hub(name):
+        return hub.remove(name.removeprefix(names.HUB))
     entry = find(name)
     if entry.remove is None:
         raise GptlossError(f"{name} takes no room on the disk, or is a folder of yours; there is nothing to remove.")

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gptloss.lessons.ladder import latex_number
-from gptloss.numbers import perplexity_text, proba_text
+from gptloss.numbers import latex_number, perplexity_text, proba_text
 
 # So that twenty probabilities of 1/20 hold half of it in ten, whatever the last digit of their sum.
 ROUNDING = 1e-12

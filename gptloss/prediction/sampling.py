@@ -95,7 +95,7 @@ def _generator(seed: int | torch.Generator) -> torch.Generator:
 
 
 @dataclass(frozen=True)
-class Step:
+class SampledToken:
     """One generated token. `proba` is what it was drawn with; all the rest is the model's own, at temperature 1.
 
     `log_proba` and `entropy` are in nats, `rank` 1 is the first choice, `top` has the ten likeliest tokens.
@@ -116,7 +116,7 @@ def generate(
     *,
     seed: int | torch.Generator = 123,
     bos: bool = False,
-) -> Iterator[Step]:
+) -> Iterator[SampledToken]:
     """Continue a text or a list of ids, token by token, without end; each token is made when it is asked for.
 
     The same seed gives the same tokens; a generator goes on from where it is. `bos=True` puts the model's start
@@ -132,7 +132,9 @@ def generate(
     return _steps(model, [token.id for token in before + tokens], sampler, _generator(seed))
 
 
-def _steps(model: LanguageModel, ids: Sequence[int], sampler: Sampler, generator: torch.Generator) -> Iterator[Step]:
+def _steps(
+    model: LanguageModel, ids: Sequence[int], sampler: Sampler, generator: torch.Generator
+) -> Iterator[SampledToken]:
     window = deque(ids, model.info.context_length)
     reader, unread = model.reader(), list(window)
     while True:
@@ -146,11 +148,11 @@ def _steps(model: LanguageModel, ids: Sequence[int], sampler: Sampler, generator
             reader, unread = model.reader(), list(window)
 
 
-def _step(model: LanguageModel, logits: Float[Tensor, " v"], id: int, proba: float) -> Step:
+def _step(model: LanguageModel, logits: Float[Tensor, " v"], id: int, proba: float) -> SampledToken:
     line, chosen = logits[None], torch.tensor([id])
     normaliser, entropy = measures.normalisers(line)
     values, ids = measures.likeliest(line, TOP)
-    return Step(
+    return SampledToken(
         token=model.tokenizer.token(id),
         proba=proba,
         log_proba=(measures.target_logits(line, chosen) - normaliser).item(),

@@ -1,7 +1,7 @@
-"""What grows token by token or piece by piece and is shared by all visitors: continuations, and curves of the loss.
+"""Results that grow bit by bit and are shared by all visitors: continuations of a text, and curves of the loss.
 
-A visitor holds nothing of it. Each is made once, however many look at it, and goes on where it was when somebody
-asks for more; the caches of keys and values that this takes are few, and go when their model goes.
+Each is made once, however many look at it, and goes on where it was when somebody asks for more. The caches of keys
+and values that this takes are few, and go when their model goes.
 """
 
 from collections.abc import Iterator
@@ -12,21 +12,22 @@ from weakref import WeakKeyDictionary
 import torch
 
 from gptloss.analysis.temperature import TemperatureCurve, Work, curve_parts
-from gptloss.prediction.sampling import Sampler, Step, generate
+from gptloss.prediction.sampling import SampledToken, Sampler, generate
 from gptloss.scoring.rows import Row
-from gptloss.serving.readings import Held, Shelf, held
-from views.shared.scored_text import batch_of
-from views.visit.settings import Asked
+from gptloss.serving.make_once import MakeOnceCache
+from gptloss.serving.models import LoadedModel, loaded
+from gptloss.serving.question import Question
+from gptloss.serving.readings import batch_of
 
-# 300 kB each at most: a hundred tokens with the ten likeliest at each.
-MOST_PATHS = 128
+# A continuation takes 300 kB at most: a hundred tokens with the ten likeliest at each.
+MOST_CONTINUATIONS = 128
 # Of one model. A reader under the lecture's model holds 19 MB at most: its whole context.
 MOST_READERS, MOST_CURVES = 8, 64
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a continuation begins, by value: equal ones are the same path."""
+    """Where a continuation begins, by value: equal starts have the same continuation."""
 
     model: str
     prompt: tuple[int, ...]
@@ -35,54 +36,57 @@ class Start:
 
 
 @dataclass(frozen=True, eq=False)
-class _Reader:
-    """A continuation under way: the tokens to come, and the generator that draws them."""
+class _Generation:
+    """A continuation under way: the tokens to come, and the random numbers that draw them."""
 
-    steps: Iterator[Step]
-    generator: torch.Generator
+    tokens: Iterator[SampledToken]
+    random: torch.Generator
 
 
-class Path:
-    """A continuation and as many of its tokens as somebody has asked for."""
+class Continuation:
+    """A continuation, and as many of its tokens as somebody has asked for. `_lock` guards `tokens` and `_state`."""
 
     def __init__(self, start: Start) -> None:
         self.start = start
-        self.steps: tuple[Step, ...] = ()
+        self.tokens: tuple[SampledToken, ...] = ()
         self._lock = Lock()
         self._state = torch.Generator().manual_seed(start.seed).get_state()
 
     def grow(self, count: int) -> None:
         """Make one token, if there are not `count` yet."""
         with self._lock:
-            if len(self.steps) < count:
-                reader = _kept(self.start.model).readers.get(self, self._resumed)
-                self.steps += (next(reader.steps),)
-                self._state = reader.generator.get_state()
+            if len(self.tokens) < count:
+                generation = _made_with(self.start.model).generations.get(self, self._resumed)
+                self.tokens += (next(generation.tokens),)
+                self._state = generation.random.get_state()
 
-    def _resumed(self) -> _Reader:
-        """Go on after the steps there are: the same tokens as if it had never stopped."""
-        generator = torch.Generator()
-        generator.set_state(self._state)
-        ids = [*self.start.prompt, *(step.token.id for step in self.steps)]
-        model = held(self.start.model).model
-        return _Reader(generate(model, ids, self.start.sampler, seed=generator), generator)
+    def _resumed(self) -> _Generation:
+        """Go on after the tokens there are: the same ones follow as if it had never stopped."""
+        random = torch.Generator()
+        random.set_state(self._state)
+        ids = [*self.start.prompt, *(made.token.id for made in self.tokens)]
+        model = loaded(self.start.model).model
+        return _Generation(generate(model, ids, self.start.sampler, seed=random), random)
 
 
 class Curve:
-    """The loss of what was asked against the temperature, as far as it is worked out: `done` tokens, or all of it."""
+    """The loss of a question against the temperature: `done` tokens of it, or `finished`, all of it.
 
-    def __init__(self, asked: Asked) -> None:
+    `_lock` guards all of it.
+    """
+
+    def __init__(self, question: Question) -> None:
         self.done = 0
         self.finished: TemperatureCurve | None = None
         self._lock = Lock()
-        self._asked = asked
+        self._question = question
         self._parts: Work[TemperatureCurve] | None = None
 
     def grow(self) -> None:
         """Work out one part more."""
         with self._lock:
             if self.finished is None:
-                self._parts = self._parts or curve_parts(batch_of(self._asked))
+                self._parts = self._parts or curve_parts(batch_of(self._question))
                 try:
                     self.done = max(self.done, next(self._parts))
                 except StopIteration as end:
@@ -90,26 +94,26 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
-    """What holds a model in memory, so it goes with the model."""
+class _MadeWith:
+    """Everything that holds one model in memory, and so has to go with it."""
 
-    readers: Shelf[_Reader] = field(default_factory=lambda: Shelf(MOST_READERS))
-    curves: Shelf[Curve] = field(default_factory=lambda: Shelf(MOST_CURVES))
+    generations: MakeOnceCache[_Generation] = field(default_factory=lambda: MakeOnceCache(MOST_READERS))
+    curves: MakeOnceCache[Curve] = field(default_factory=lambda: MakeOnceCache(MOST_CURVES))
 
 
-_paths = Shelf[Path](MOST_PATHS)
-_with_model: WeakKeyDictionary[Held, _Kept] = WeakKeyDictionary()
+_continuations = MakeOnceCache[Continuation](MOST_CONTINUATIONS)
+_by_model: WeakKeyDictionary[LoadedModel, _MadeWith] = WeakKeyDictionary()
 _lock = Lock()
 
 
-def path(start: Start) -> Path:
-    """The path that begins there; the same for all who ask."""
-    return _paths.get(start, lambda: Path(start))
+def continuation(start: Start) -> Continuation:
+    """The continuation that begins there; the same for all who ask."""
+    return _continuations.get(start, lambda: Continuation(start))
 
 
-def curve(asked: Asked) -> Curve:
-    """The curve of what was asked; the same for all who ask."""
-    return _kept(asked[0]).curves.get(asked, lambda: Curve(asked))
+def curve(question: Question) -> Curve:
+    """The curve of a question; the same for all who ask."""
+    return _made_with(question.model).curves.get(question, lambda: Curve(question))
 
 
 def prompt_of(row: Row) -> tuple[int, ...]:
@@ -117,7 +121,7 @@ def prompt_of(row: Row) -> tuple[int, ...]:
     return tuple(token.id for token in (*row.before, *row.inputs, *row.targets[-1:]))
 
 
-def _kept(model: str) -> _Kept:
-    owner = held(model)
+def _made_with(model: str) -> _MadeWith:
+    owner = loaded(model)
     with _lock:
-        return _with_model.setdefault(owner, _Kept())
+        return _by_model.setdefault(owner, _MadeWith())

@@ -1,31 +1,30 @@
 """Runs in the background: the loss of a whole text, computed while the visitor turns pages, kept for all visitors.
 
-Who asks for the same gets the same run. It has a thread of its own, and threads take turns, a forward pass each, so
-that the clicks of others are answered meanwhile. It ends when it is told to, when nobody who asked for it is there
-any more, and after half an hour.
+Equal jobs are one run, whoever starts them. Each run has a thread, and the threads take turns, one forward pass each,
+so that the clicks of other visitors are answered meanwhile. A run ends when it is told to, when everybody who started
+it has left, and after half an hour.
 """
 
 import atexit
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import Literal
 
-from streamlit import runtime
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-
-from gptloss.corpus.layout import PARTS, Job
-from gptloss.corpus.scoring import CorpusLoss, ScoredWindow, Tally, TooShortError, scored_windows
+from gptloss.corpus.job import PARTS, Job
+from gptloss.corpus.run import Part, ScoredPass, score_parts
+from gptloss.corpus.scoring import ScoredWindow
+from gptloss.corpus.tally import CorpusLoss, Tally
 from gptloss.errors import GptlossError
-from gptloss.serving.readings import held
+from gptloss.serving.models import loaded
 
-# At work at the same time; kept when they have ended, and their scored tokens in all, 12 bytes each.
+# Runs at work at the same time; ended runs that are kept, and their scored tokens in all, 12 bytes each.
 MOST_RUNNING, MOST_KEPT, MOST_TOKENS = 8, 24, 4_000_000
 MOST_SECONDS = 1_800
-# Seconds: a visitor may be away for so long; and what a forward pass leaves to others.
+# Seconds that a visitor may be away, and that a run leaves to others after a forward pass.
 AWAY, PAUSE = 15.0, 0.004
 BUSY = "Something went wrong here, and it was logged; try again."
 
@@ -34,8 +33,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
-    """A scored window, and where it is from."""
+class PlacedWindow:
+    """A scored window, and the part and document that it is from."""
 
     part: str
     document: int
@@ -46,24 +45,33 @@ class _StoppedError(Exception):
     """The run is to end here."""
 
 
-class Run:
-    """A job under way or ended, with what is known so far."""
+def _always(visitor: str) -> bool:
+    return True
+
+
+class BackgroundRun:
+    """A job under way or ended, with what is known so far.
+
+    The run's thread and the visitors' threads share it. `_lock` guards what is known: `state`, `error`, `short`,
+    `windows`, `seconds` and the tallies. The module's `_all` guards who wants it: `visitors` and `started_by`.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.state: State = "waiting"
         self.error = ""
         self.short: dict[str, list[str]] = {part: [] for part in PARTS}
-        self.windows: list[Done] = []
+        self.windows: list[PlacedWindow] = []
         self.seconds = 0.0
-        self._since = 0.0, 0
-        self._from = 0.0  # the seconds it had taken when it was last set to work
-        self.visitors: dict[str, float] = {}  # who wants it, and when they were last seen
-        self.asked: set[str] = set()  # who has ever asked for it
+        self.visitors: dict[str, float] = {}  # those who want it, and when each was last seen
+        self.started_by: set[str] = set()
         self._tallies = {part: Tally(job.plan) for part in PARTS}
         self._lock = Lock()
+        self._since = 0.0, 0  # when it was last set to work, and the tokens it had then
+        self._seconds_before = 0.0  # the seconds it had taken then
         self._stop = Event()
         self._thread: Thread | None = None
+        self._connected: Callable[[str], bool] = _always
 
     @property
     def running(self) -> bool:
@@ -88,110 +96,121 @@ class Run:
             tally = self._tallies[part]
             return tally.snapshot() if tally.tokens else None
 
-    def begin(self, after: "Run | None" = None) -> None:
-        """Set to work, or go on where it was stopped; `after` another run has ended."""
+    def begin(self, after: "BackgroundRun | None" = None, connected: Callable[[str], bool] = _always) -> None:
+        """Set it to work, or let it go on where it was stopped, once the run `after` has ended.
+
+        `connected` tells whether a visitor is still there.
+        """
         before, stop = [run._thread for run in (self, after) if run and run._thread], Event()
-        self._stop, self.state, self.error = stop, "waiting", ""
-        self._from = self.seconds
-        self.short = {part: [] for part in PARTS}
-        self._thread = Thread(target=self._work, args=(stop, before), daemon=True)
+        with self._lock:
+            self._stop, self._connected = stop, connected
+            self.state, self.error = "waiting", ""
+            self.short = {part: [] for part in PARTS}
+            self._seconds_before = self.seconds
+            self._thread = Thread(target=self._work, args=(stop, before), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; the forward pass that is under way is thrown away."""
+        """Ask it to end. What the forward pass under way computes is thrown away."""
         if self.running:
             self._stop.set()
-            self.state = "stopped"
+            self._ended("stopped")
 
     def wait(self, seconds: float) -> None:
-        """Until it has ended, but so long at most."""
+        """Wait until it has ended, but not longer than this."""
         if self._thread is not None:
             self._thread.join(seconds)
 
     def _work(self, stop: Event, before: list[Thread]) -> None:
+        """The thread: score part after part, and say how it ended."""
         try:
             for thread in before:
                 while thread.is_alive():
                     self._check(stop)
                     thread.join(0.1)
-            model = held(self.job.model).model
+            model = loaded(self.job.model).model
             self._check(stop)
-            self.state, self._since = "running", (time.monotonic(), self.tokens)
-            for part, document, pieces in self.job.pieces:
-                done = sum(1 for one in self.windows if (one.part, one.document) == (part, document))
-                try:
-                    for scored in self._in_turns(scored_windows(model, pieces, self.job.plan, skip=done), stop):
-                        self._add(Done(part, document, scored))
-                except TooShortError as error:
-                    self.short[part].append(str(error))
-            self.state = "done"
+            with self._lock:
+                self.state, self._since = "running", (time.monotonic(), self.tokens)
+            parts = score_parts(model, self.job.parts, self.job.plan, skip=self._scored_of)
+            for scored in self._in_turns(parts, stop):
+                self._add(scored)
+            self._ended("done")
         except _StoppedError:
-            if self._stop is stop:  # and nobody has set it to work again meanwhile
-                self.state = "stopped"
+            if self._stop is stop:  # nobody has set it to work again meanwhile
+                self._ended("stopped")
         except GptlossError as error:
-            self.error, self.state = str(error), "failed"
+            self._ended("failed", str(error))
         except Exception:
             _log.exception("A run of %s has failed", self.job.model)
-            self.error, self.state = BUSY, "failed"
+            self._ended("failed", BUSY)
 
-    def _in_turns(self, windows: Iterator[ScoredWindow], stop: Event) -> Iterator[ScoredWindow]:
+    def _ended(self, state: State, error: str = "") -> None:
+        with self._lock:
+            self.state, self.error = state, error
+
+    def _in_turns(self, passes: Iterator[ScoredPass], stop: Event) -> Iterator[ScoredPass]:
+        """Compute one forward pass at a time, when no other run computes."""
         while True:
             with _turn:
                 self._check(stop)
                 began = time.monotonic()
-                scored = next(windows, None)
+                scored = next(passes, None)
                 took = time.monotonic() - began
             self._check(stop)
             if scored is None:
                 return
-            self.seconds += took
+            with self._lock:
+                self.seconds += took
             yield scored
             if took > PAUSE:
                 time.sleep(PAUSE)
 
     def _check(self, stop: Event) -> None:
-        if stop.is_set() or not self._wanted() or self.seconds - self._from > MOST_SECONDS:
+        if stop.is_set() or not self._wanted() or self.seconds - self._seconds_before > MOST_SECONDS:
             raise _StoppedError
 
     def _wanted(self) -> bool:
-        """Whether somebody who asked for it is there, or was a moment ago."""
+        """Whether somebody who started it is there, or was a moment ago."""
         now = time.monotonic()
-        with _all:  # so that nobody who leaves meanwhile is put back
-            self.visitors |= {visitor: now for visitor in self.visitors if is_here(visitor)}
+        with _all:  # so that a visitor who leaves meanwhile is not put back
+            self.visitors |= {visitor: now for visitor in self.visitors if self._connected(visitor)}
             return any(now - seen < AWAY for seen in self.visitors.values())
 
-    def _add(self, done: Done) -> None:
+    def _scored_of(self, part: Part) -> int:
+        """How many windows of a part were scored before the run was stopped."""
+        return sum((window.part, window.document) == (part.name, part.text) for window in self.windows)
+
+    def _add(self, scored: ScoredPass) -> None:
         with self._lock:
-            self._tallies[done.part].add(done.scored)
-            self.windows.append(done)
+            if scored.reason:
+                self.short[scored.part].append(scored.reason)
+            for window in scored.windows:
+                self._tallies[scored.part].add(window)
+                self.windows.append(PlacedWindow(scored.part, scored.text, window))
 
 
 _turn = Lock()
-_runs: OrderedDict[Job, Run] = OrderedDict()
+_runs: OrderedDict[Job, BackgroundRun] = OrderedDict()
 _all = Lock()
 
 
-def is_here(visitor: str) -> bool:
-    """Whether the visitor with this session is connected; without a server everybody is."""
-    return not runtime.exists() or runtime.get_instance().is_active_session(visitor)
-
-
-def find_run(job: Job) -> Run | None:
-    """The run of this job, whoever asked for it."""
+def find_run(job: Job) -> BackgroundRun | None:
+    """The run of this job, whoever started it."""
     with _all:
         return _runs.get(job)
 
 
-def start(jobs: list[Job], visitor: str) -> None:
+def start(jobs: list[Job], visitor: str, connected: Callable[[str], bool] = _always) -> None:
     """Set these jobs to work for a visitor, one after the other, instead of what they had under way.
 
-    Raises `GptlossError` if too many runs are at work.
+    `connected` tells whether a visitor is still there. Raises `GptlossError` if too many runs are at work.
     """
     leave(visitor, but=jobs)
-    before: Run | None = None
+    before: BackgroundRun | None = None
     with _all:
         for job in jobs:
-            run = _runs.get(job) or Run(job)
+            run = _runs.get(job) or BackgroundRun(job)
             idle = not run.running and run.state != "done"
             if idle and sum(other.running for other in _runs.values()) >= MOST_RUNNING:
                 raise GptlossError(
@@ -200,9 +219,9 @@ def start(jobs: list[Job], visitor: str) -> None:
             _runs[job] = run
             _runs.move_to_end(job)
             run.visitors[visitor] = time.monotonic()
-            run.asked.add(visitor)
+            run.started_by.add(visitor)
             if idle:
-                run.begin(before)
+                run.begin(before, connected)
             before = run
         _forget()
 
@@ -217,28 +236,31 @@ def leave(visitor: str, but: list[Job] | None = None) -> None:
                     run.stop()
 
 
-def visitor() -> str:
-    """Who is looking: the id of the session."""
-    context = get_script_run_ctx()
-    assert context is not None, "only a page asks"
-    return context.session_id
-
-
-def mine(run: Run) -> bool:
-    """Whether the run is at work for who is looking."""
-    return run.running and visitor() in run.visitors
-
-
-def kept(visitor: str) -> list[Run]:
-    """The ended runs that this visitor asked for, oldest first."""
+def kept(visitor: str) -> list[BackgroundRun]:
+    """The ended runs that this visitor started, oldest first."""
     with _all:
-        return [run for run in _runs.values() if visitor in run.asked and not run.running]
+        return [run for run in _runs.values() if visitor in run.started_by and not run.running]
 
 
-def under_way(visitor: str) -> list[Run]:
+def under_way(visitor: str) -> list[BackgroundRun]:
     """The runs at work for a visitor."""
     with _all:
         return [run for run in _runs.values() if visitor in run.visitors and run.running]
+
+
+def all_runs() -> list[BackgroundRun]:
+    """Every run that is under way or kept, the one that was started last at the end."""
+    with _all:
+        return list(_runs.values())
+
+
+def stop_and_forget_all() -> None:
+    """Stop every run, wait for its thread, and keep nothing of it."""
+    for run in all_runs():
+        run.stop()
+        run.wait(5)
+    with _all:
+        _runs.clear()
 
 
 def _forget() -> None:
@@ -250,9 +272,5 @@ def _forget() -> None:
         del _runs[ended]
 
 
-@atexit.register
-def _stop_all() -> None:
-    """A thread that computes while Python ends would be a crash."""
-    for run in list(_runs.values()):
-        run.stop()
-        run.wait(5)
+# A thread that computes while Python ends would be a crash.
+atexit.register(stop_and_forget_all)

@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from gptloss import load_model, score
 from gptloss.analysis.alignment import (
-    Piece,
+    AlignedToken,
     Shared,
     Span,
-    piece_at,
-    pieces,
+    aligned_token_at,
     same_vocabulary,
     shared,
     spans_of_text,
     spans_of_tokens,
     widest,
 )
-from gptloss.charts.compare import Run, difference_chart, token_chart
+from gptloss.charts.compare import TokenPanel, difference_chart, token_chart
 from gptloss.charts.theme import RUNS
 from gptloss.measures import bits_per_byte, kl_divergence
 from gptloss.models import LanguageModel
@@ -28,22 +27,24 @@ from gptloss.tokens import ByteTokenizer, gpt2_tokenizer
 LENGTHS = st.lists(st.integers(1, 5), min_size=1, max_size=30)
 
 
-def row(lengths: list[int], start: int = 0) -> tuple[Piece, ...]:
+def row(lengths: list[int], start: int = 0) -> tuple[AlignedToken, ...]:
     made, at = [], start
     for j, length in enumerate(lengths, 1):
-        made.append(Piece(j, at, at + length, f"t{j}", float(j)))
+        made.append(AlignedToken(j, at, at + length, f"t{j}", float(j)))
         at += length
     return tuple(made)
 
 
 def test_pieces_know_their_bytes(tiny: LanguageModel) -> None:
     batch = score(tiny, ["one 💙 now", "every effort moves"])
-    first = pieces(batch, 1)
+    first = aligned_tokens(batch, 1)
     assert first[0].start == len(b"one")
     assert b"one" + b"".join(token.raw for token in batch.targets[: len(first)]) == "one 💙 now".encode()
     assert first[-1].stop == len("one 💙 now".encode())
-    assert [piece.loss for piece in pieces(batch, 2)] == pytest.approx((-batch.log_probas[len(first) :]).tolist())
-    assert pieces(batch, 9) == ()
+    assert [piece.loss for piece in aligned_tokens(batch, 2)] == pytest.approx(
+        (-batch.log_probas[len(first) :]).tolist()
+    )
+    assert aligned_tokens(batch, 9) == ()
 
 
 @given(LENGTHS, LENGTHS)
@@ -62,16 +63,16 @@ def test_spans_share_their_edges_and_lose_nothing(a: list[int], b: list[int]) ->
 
 
 def test_equal_tokens_of_two_texts_are_paired_in_order() -> None:
-    one = tuple(Piece(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "b", "c", "d"], 1))
-    other = tuple(Piece(j, j, j + 1, word, 3.0) for j, word in enumerate(["a", "x", "c", "d"], 1))
+    one = tuple(AlignedToken(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "b", "c", "d"], 1))
+    other = tuple(AlignedToken(j, j, j + 1, word, 3.0) for j, word in enumerate(["a", "x", "c", "d"], 1))
     spans = spans_of_tokens(one, other)
     assert [(span.start, span.label) for span in spans] == [(1, "a"), (2, "b→x"), (3, "c"), (4, "d")]
     assert all(span.difference == -2.0 for span in spans)
 
 
 def test_exchanged_words_are_one_span() -> None:
-    one = tuple(Piece(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "tea", "leaf", "z"], 1))
-    other = tuple(Piece(j, j, j + 1, word, 4.0) for j, word in enumerate(["a", "car", "z"], 1))
+    one = tuple(AlignedToken(j, j, j + 1, word, 1.0) for j, word in enumerate(["a", "tea", "leaf", "z"], 1))
+    other = tuple(AlignedToken(j, j, j + 1, word, 4.0) for j, word in enumerate(["a", "car", "z"], 1))
     exchanged = spans_of_tokens(one, other)[1]
     assert exchanged == Span(2, 4, "tealeaf→car", (2.0, 4.0), j=2)
     assert widest([exchanged, Span(0, 1, "a", (9.0, 1.0))]).label == "a"  # type: ignore[union-attr]
@@ -81,10 +82,10 @@ def test_exchanged_words_are_one_span() -> None:
 WORDS = st.lists(st.sampled_from(["a", "tea", "big "]), max_size=12)
 
 
-def spoken(words: list[str], loss: float) -> tuple[Piece, ...]:
+def spoken(words: list[str], loss: float) -> tuple[AlignedToken, ...]:
     ends = list(itertools.accumulate(map(len, words), initial=0))
     pairs = enumerate(zip(words, itertools.pairwise(ends), strict=True), 1)
-    return tuple(Piece(j, *place, word, loss * j) for j, (word, place) in pairs)
+    return tuple(AlignedToken(j, *place, word, loss * j) for j, (word, place) in pairs)
 
 
 @given(WORDS, WORDS)
@@ -111,7 +112,7 @@ def test_tokens_that_one_text_has_cost_the_other_nothing(way: int) -> None:
 
 def test_the_bars_of_two_texts_add_up() -> None:
     batch = score(load_model("bigram"), ["the cat", "the big cat"])
-    one, other = pieces(batch, 1), pieces(batch, 2)
+    one, other = aligned_tokens(batch, 1), aligned_tokens(batch, 2)
     (bars,) = difference_chart(spans_of_tokens(one, other), ("A", "B"), "nats", "dearer in A").data
     wanted = sum(p.loss for p in one) - sum(p.loss for p in other)
     assert sum(bars.y) == pytest.approx(wanted)
@@ -128,20 +129,20 @@ def test_what_all_runs_scored(tiny: LanguageModel) -> None:
     assert found.lines == (1, 3)
     assert found.size == len(" effort moves") + len(" really like tea")
     assert found.nats[0] == pytest.approx(some.loss * len(some))
-    inside = [piece.loss for i, skip in ((1, 4), (3, 0)) for piece in pieces(second, i)[skip:]]
+    inside = [piece.loss for i, skip in ((1, 4), (3, 0)) for piece in aligned_tokens(second, i)[skip:]]
     assert found.nats[1] == pytest.approx(sum(inside))
     apart = replace(first, rows=tuple(replace(row, number=row.number + 8) for row in first.rows))
     assert shared([apart, second]) == Shared((), 0, (0.0, 0.0))
 
 
 def test_a_start_token_has_no_bytes_and_a_typed_first_token_has(gpt2: LanguageModel) -> None:
-    assert pieces(score(gpt2, "every effort", bos=True), 1)[0].start == 0
-    assert pieces(score(gpt2, [[50256, 3626]]), 1)[0].start > 0
+    assert aligned_tokens(score(gpt2, "every effort", bos=True), 1)[0].start == 0
+    assert aligned_tokens(score(gpt2, [[50256, 3626]]), 1)[0].start > 0
 
 
 def test_the_piece_at_a_byte() -> None:
     pieces = row([2, 3], start=4)
-    assert [piece_at(pieces, byte) and piece_at(pieces, byte).j for byte in (3, 4, 5, 6, 8, 9)] == [  # type: ignore[union-attr]
+    assert [aligned_token_at(pieces, byte) and aligned_token_at(pieces, byte).j for byte in (3, 4, 5, 6, 8, 9)] == [  # type: ignore[union-attr]
         None, 1, 1, 2, 2, None]  # fmt: skip
 
 
@@ -171,7 +172,9 @@ def test_bits_per_byte_is_the_same_however_the_text_is_cut() -> None:
 
 
 def test_the_token_chart_has_a_panel_for_each_run() -> None:
-    chart = token_chart([Run("<b>one</b>", row([2, 3]), 2), Run("two", row([5]), colour=RUNS[1])], "bits")
+    chart = token_chart(
+        [TokenPanel("<b>one</b>", row([2, 3]), 2), TokenPanel("two", row([5]), colour=RUNS[1])], "bits"
+    )
     first, second = chart.data
     assert (list(first.x), list(first.width), first.offset) == ([0, 2], [2, 3], 0)
     assert list(first.y) == pytest.approx([1 / 0.693147, 2 / 0.693147], rel=1e-4)
@@ -187,7 +190,7 @@ def test_the_token_chart_has_a_panel_for_each_run() -> None:
 
 
 def test_long_rows_have_no_labels() -> None:
-    chart = token_chart([Run("one", row([1] * 500))], "nats")
+    chart = token_chart([TokenPanel("one", row([1] * 500))], "nats")
     assert chart.layout.xaxis.ticktext == ()
 
 

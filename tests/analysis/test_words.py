@@ -14,13 +14,13 @@ from gptloss.analysis.words import (
     _sentence_spans,
     around,
     costliest,
-    decoded,
     rank_counts,
     running_mean,
     sentences,
     totals,
     words,
 )
+from gptloss.corpus.text import decoded
 from gptloss.models import LanguageModel
 from gptloss.models.architectures.toy import SAMPLE
 from gptloss.scoring.rows import Row

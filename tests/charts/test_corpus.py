@@ -13,18 +13,20 @@ from gptloss.charts.conventions import BATCH, MOST_BOXES, READ, SHOWN, Part, con
 from gptloss.charts.corpus import (
     COLOURS,
     MOST_STEPS,
-    Reading,
+    RunLosses,
     WindowLoss,
     along_chart,
     merged,
     ruler_chart,
     running_chart,
 )
-from gptloss.charts.spread import histogram_chart, position_chart, stretches
+from gptloss.charts.spread import histogram_chart, position_chart
 from gptloss.charts.theme import TARGET
+from gptloss.corpus.context import context_bands
 from gptloss.corpus.conventions import Plan, Window, plan, windows
 from gptloss.corpus.samples import island
-from gptloss.corpus.scoring import BIN, ScoredWindow, Tally, scored_windows
+from gptloss.corpus.scoring import ScoredWindow, scored_windows
+from gptloss.corpus.tally import BIN, Tally
 
 UNITS = [("nats", 1.0), ("bits", 1 / math.log(2))]
 BOOK = Plan("book", 4, 4, False)
@@ -41,7 +43,7 @@ def told(losses: list[list[float]], how: Plan = BOOK) -> Tally:
 
 
 @pytest.fixture
-def reading() -> Reading:
+def reading() -> RunLosses:
     """Three windows of training and two of validation."""
     training, validation = [[1.0] * 4, [2.0] * 4, [3.0] * 4], [[4.0] * 4, [5.0, 7.0, 5.0, 7.0]]
     found = [
@@ -51,11 +53,11 @@ def reading() -> Reading:
         )
     ]
     parts = {"training": told(training).snapshot(), "validation": told(validation).snapshot()}
-    return Reading("A <b>model</b>", 256, parts, tuple(found))
+    return RunLosses("A <b>model</b>", 256, parts, tuple(found))
 
 
 @pytest.fixture(scope="module")
-def bigram() -> Reading:
+def bigram() -> RunLosses:
     """The sample under the bigram, as one part."""
     model = load_model("bigram")
     how = plan("book", model.info, 256)
@@ -63,11 +65,11 @@ def bigram() -> Reading:
     for k, scored in enumerate(scored_windows(model, [island()], how)):
         tally.add(scored)
         found.append(WindowLoss(k + 1, "training", 256 * k, 256 * k + 256, 256, -scored.log_probas.mean().item()))
-    return Reading("Byte bigram", 256, {"training": tally.snapshot()}, tuple(found))
+    return RunLosses("Byte bigram", 256, {"training": tally.snapshot()}, tuple(found))
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
-def test_the_ruler_has_both_losses_and_the_blind_guess(reading: Reading, units: Any, factor: float) -> None:
+def test_the_ruler_has_both_losses_and_the_blind_guess(reading: RunLosses, units: Any, factor: float) -> None:
     chart = ruler_chart([reading], units)
     training, validation = chart.data
     assert (training.x[0], validation.x[0]) == pytest.approx((2 * factor, 5 * factor))
@@ -86,8 +88,8 @@ def test_the_ruler_has_both_losses_and_the_blind_guess(reading: Reading, units: 
     assert said[-1] == f"blind guess, {'ln' if units == 'nats' else 'log<sub>2</sub>'} 256 = {guess:.4f}"
 
 
-def test_the_ruler_reaches_a_loss_beyond_the_guess_and_names_two_models(reading: Reading) -> None:
-    other = Reading("Other", 4, {"training": reading.parts["validation"]}, reading.windows)
+def test_the_ruler_reaches_a_loss_beyond_the_guess_and_names_two_models(reading: RunLosses) -> None:
+    other = RunLosses("Other", 4, {"training": reading.parts["validation"]}, reading.windows)
     chart = ruler_chart([reading, other], "nats")
     assert [shape.x0 for shape in chart.layout.shapes if shape.line.dash == "dash"] == pytest.approx(
         [math.log(4), math.log(256)]
@@ -102,14 +104,14 @@ def test_the_ruler_reaches_a_loss_beyond_the_guess_and_names_two_models(reading:
 
 
 def test_one_window_has_no_error_bar() -> None:
-    one = Reading("A", 256, {"training": told([[1.0] * 4]).snapshot()}, ())
+    one = RunLosses("A", 256, {"training": told([[1.0] * 4]).snapshot()}, ())
     chart = ruler_chart([one], "nats")
     assert chart.data[0].error_x.array[0] == 0
     assert chart.layout.annotations[0].text == "<b>1.0000</b>"
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
-def test_the_running_loss_ends_at_the_loss(reading: Reading, units: Any, factor: float) -> None:
+def test_the_running_loss_ends_at_the_loss(reading: RunLosses, units: Any, factor: float) -> None:
     training, validation = running_chart([reading], units).data
     assert list(training.x) == [4, 8, 12]
     assert list(training.y) == pytest.approx([factor, 1.5 * factor, 2 * factor])
@@ -118,7 +120,7 @@ def test_the_running_loss_ends_at_the_loss(reading: Reading, units: Any, factor:
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
-def test_each_window_stands_in_its_place(reading: Reading, units: Any, factor: float) -> None:
+def test_each_window_stands_in_its_place(reading: RunLosses, units: Any, factor: float) -> None:
     chart = along_chart([reading], 2, units)
     training, validation = chart.data
     assert list(training.x) == [5, 15, 25]
@@ -131,7 +133,7 @@ def test_each_window_stands_in_its_place(reading: Reading, units: Any, factor: f
     assert chart.layout.yaxis.title.text == f"{units} per token"
 
 
-def test_a_choice_changes_nothing_but_the_mark(reading: Reading) -> None:
+def test_a_choice_changes_nothing_but_the_mark(reading: RunLosses) -> None:
     one, other = along_chart([reading], 1, "nats"), along_chart([reading], 5, "nats")
     assert (
         one.layout.datarevision == other.layout.datarevision != along_chart([reading], 1, "bits").layout.datarevision
@@ -140,9 +142,9 @@ def test_a_choice_changes_nothing_but_the_mark(reading: Reading) -> None:
     assert one.layout.shapes != other.layout.shapes
 
 
-def test_many_windows_share_steps_and_keep_their_mean(reading: Reading) -> None:
+def test_many_windows_share_steps_and_keep_their_mean(reading: RunLosses) -> None:
     many = tuple(WindowLoss(k + 1, "training", k, k + 1, 2, float(k % 7)) for k in range(3 * MOST_STEPS))
-    chart = along_chart([Reading("A", 9, {"training": reading.parts["training"]}, many)], None, "nats")
+    chart = along_chart([RunLosses("A", 9, {"training": reading.parts["training"]}, many)], None, "nats")
     assert len(chart.data[0].x) == MOST_STEPS
     assert "each step is 3 windows" in chart.layout.title.subtitle.text
     three = merged(many[:4], 3)
@@ -150,7 +152,7 @@ def test_many_windows_share_steps_and_keep_their_mean(reading: Reading) -> None:
     assert three[0].loss == pytest.approx(1)
 
 
-def test_the_second_model_is_dashed_and_named(reading: Reading, bigram: Reading) -> None:
+def test_the_second_model_is_dashed_and_named(reading: RunLosses, bigram: RunLosses) -> None:
     for chart in (along_chart([reading, bigram], None, "nats"), histogram_chart([reading, bigram], "nats")):
         assert [trace.line.dash for trace in chart.data] == ["solid", "solid", "dash"]
         assert "dashed Byte bigram" in chart.layout.title.subtitle.text
@@ -159,7 +161,7 @@ def test_the_second_model_is_dashed_and_named(reading: Reading, bigram: Reading)
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
-def test_the_histogram_holds_every_token(bigram: Reading, units: Any, factor: float) -> None:
+def test_the_histogram_holds_every_token(bigram: RunLosses, units: Any, factor: float) -> None:
     (bars,) = histogram_chart([bigram], units).data
     assert sum(bars.y) == pytest.approx(1)
     assert bars.x[1] == pytest.approx(BIN * factor)
@@ -168,9 +170,9 @@ def test_the_histogram_holds_every_token(bigram: Reading, units: Any, factor: fl
     assert middle == pytest.approx(bigram.parts["training"].loss * factor, abs=BIN * factor / 2)
 
 
-def test_context_is_cut_in_doubling_stretches(bigram: Reading) -> None:
+def test_context_is_cut_in_doubling_stretches(bigram: RunLosses) -> None:
     result = bigram.parts["training"]
-    found = stretches(result)
+    found = context_bands(result)
     assert [(stretch.first, stretch.last) for stretch in found] == [
         (1, 1), (2, 3), (4, 7), (8, 15), (16, 31), (32, 63), (64, 127), (128, 256),
     ]  # fmt: skip
@@ -188,7 +190,7 @@ def test_stretches_of_any_window_hold_every_target(window: int) -> None:
     tally = Tally(how)
     ids = torch.zeros(window, dtype=torch.long)
     tally.add(ScoredWindow(Window(0, window, 1), ids, -torch.arange(window).float(), 1, window))
-    found = stretches(tally.snapshot())
+    found = context_bands(tally.snapshot())
     assert [found[0].first, found[-1].last] == [1, window]
     assert sum(stretch.tokens for stretch in found) == window
     assert all(a.last + 1 == b.first for a, b in pairwise(found))

@@ -9,7 +9,7 @@ import torch
 from gptloss import ScoredBatch, load_model, score
 from gptloss.analysis.words import Stretch, running_mean, sentences, words
 from gptloss.charts.stretches import LINE, costliest_tokens_chart, costliest_words_chart, sentence_chart
-from gptloss.charts.surprise import BARS, MOST_POINTS, loss_chart, rank_chart
+from gptloss.charts.surprise import BARS, MOST_POINTS, loss_chart, rank_counts_chart
 from gptloss.charts.theme import TARGET
 from gptloss.models import LanguageModel
 from gptloss.models.architectures.toy import SAMPLE
@@ -82,7 +82,7 @@ def test_a_click_changes_nothing_but_the_mark(story: ScoredBatch) -> None:
 
 
 def test_ranks_are_counted_with_their_share() -> None:
-    chart = rank_chart(torch.tensor([1, 1, 2, 11, 101, 1001, 5000, 50257], dtype=torch.int32))
+    chart = rank_counts_chart(torch.tensor([1, 1, 2, 11, 101, 1001, 5000, 50257], dtype=torch.int32))
     (bars,) = chart.data
     assert list(bars.y) == [2, 1, 1, 1, 3]
     assert bars.text[0] == "<b>2</b><br>25.0%"

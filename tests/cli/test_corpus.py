@@ -331,7 +331,7 @@ def test_a_file_that_vanishes_while_others_are_scored(
         (tmp_path / "b.txt").rename(tmp_path / "c.txt")
         return load_model(name, dtype=dtype)
 
-    monkeypatch.setattr("gptloss.cli.compute.load_model", load)
+    monkeypatch.setattr("gptloss.cli.options.load_model", load)
     assert "There is no file" in refusal(capsys, tmp_path / "a.txt", tmp_path / "b.txt")
 
 

@@ -28,7 +28,7 @@ def text(tmp_path: Path) -> Path:
 @pytest.fixture
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong with a file is said before a model is loaded."""
-    monkeypatch.setattr("gptloss.cli.compute.load_model", lambda *_, **__: pytest.fail("a model is loaded"))
+    monkeypatch.setattr("gptloss.cli.options.load_model", lambda *_, **__: pytest.fail("a model is loaded"))
 
 
 def link(folder: Path, text: Path, how: str) -> Path:
@@ -217,7 +217,7 @@ def test_a_stop_while_the_model_is_loaded_leaves_nothing(
         assert (text.parent / "t.unfinished").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gptloss.cli.compute.load_model", stop)
+    monkeypatch.setattr("gptloss.cli.options.load_model", stop)
     assert main(["corpus", str(text), "--per-token", str(text.parent / "t")]) == 130
     assert list(text.parent.iterdir()) == [text]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import gptloss.cli.compute
 import gptloss.cli.main
+import gptloss.cli.options
 from gptloss.cli.generate import text_pieces
 from gptloss.cli.main import main
 from gptloss.models import LanguageModel, load_model
@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "gptloss", "generate"]
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: LanguageModel) -> None:
     made = {model.info.name: model for model in (gpt2, tiny)}
     monkeypatch.setattr(
-        gptloss.cli.compute, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
+        gptloss.cli.options, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
     )
 
 

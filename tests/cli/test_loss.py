@@ -19,7 +19,6 @@ COMMAND = [
 
 @pytest.fixture(autouse=True)
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel) -> None:
-    from gptloss.cli import compute
 
     load = compute.load_model
     monkeypatch.setattr(

@@ -20,10 +20,10 @@ class Stop:
 sys.meta_path.insert(0, Stop())
 """
 LOAD = """
-import gptloss.cli.compute
+import gptloss.cli.options
 def load(name, dtype):
     {stop}
-gptloss.cli.compute.load_model = load
+gptloss.cli.options.load_model = load
 """
 CALLBACK = (
     "import signal, weakref; thing = set(); gone = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT));"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import gptloss.cli.compute
+import gptloss.cli.options
 import gptloss.cli.text
 from gptloss import ScoredBatch, score
 from gptloss.cli.main import main
@@ -26,7 +26,7 @@ KEYS = ["command", "model", "file", "window", "stride", "bos", "tokens", "totals
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: LanguageModel) -> None:
     made = {model.info.name: model for model in (gpt2, tiny)}
     monkeypatch.setattr(
-        gptloss.cli.compute, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
+        gptloss.cli.options, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
     )
     monkeypatch.setattr(
         gptloss.cli.text,
@@ -208,7 +208,7 @@ def test_what_a_model_rules_out_is_never_infinity(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = dataclasses.replace(load_model("uniform").info, name="sure")
-    monkeypatch.setattr(gptloss.cli.compute, "load_model", lambda name, dtype: Sure(info))
+    monkeypatch.setattr(gptloss.cli.options, "load_model", lambda name, dtype: Sure(info))
     (tmp_path / "a.txt").write_text("aaa", "utf-8")
     result = answer(capsys, tmp_path / "a.txt")
     assert result["totals"]["loss"] == 0
@@ -270,7 +270,7 @@ def test_the_story_is_scored_whole(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gptloss.cli.compute, "load_model", lambda *_, **__: pytest.fail("the weights are loaded"))
+    monkeypatch.setattr(gptloss.cli.options, "load_model", lambda *_, **__: pytest.fail("the weights are loaded"))
 
 
 @pytest.mark.usefixtures("_no_model")

@@ -18,8 +18,9 @@ from gptloss.corpus import head as corpus_head
 from gptloss.corpus.conventions import Convention, Plan, Window, windows
 from gptloss.corpus.head import COLUMNS
 from gptloss.corpus.precision import in_precision, sample_loss
-from gptloss.corpus.scoring import CorpusLoss, ScoredWindow, Tally, TooShortError, scored_windows
+from gptloss.corpus.scoring import ScoredWindow, TooShortError, scored_windows
 from gptloss.corpus.stream import reads
+from gptloss.corpus.tally import CorpusLoss, Tally
 from gptloss.corpus.text import split
 from gptloss.models import REGISTRY, LanguageModel
 from gptloss.models.architectures.gpt2 import GPT2

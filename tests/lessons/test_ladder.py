@@ -6,7 +6,7 @@ import torch
 from gptloss import ScoredBatch, score
 from gptloss.lessons.ladder import Units, position_name, shapes, steps
 from gptloss.models import LanguageModel
-from views.visit.settings import STEPS
+from views.visit.fields.text import STEPS
 
 
 def test_the_lectures_steps_in_order(lecture: ScoredBatch) -> None:

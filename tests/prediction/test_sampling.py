@@ -18,7 +18,7 @@ from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.architectures.gpt2 import GPT2, GPTConfig, untrained
 from gptloss.models.architectures.llama import Llama, LlamaConfig, LlamaModel
 from gptloss.models.architectures.reader import Recomputed
-from gptloss.prediction.sampling import Sampler, Step, draw, generate
+from gptloss.prediction.sampling import SampledToken, Sampler, draw, generate
 from gptloss.tokens import ByteTokenizer, text_of
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -35,11 +35,11 @@ def logits_of(seed: int, v: int = 50, scale: float = 3.0) -> torch.Tensor:
     return scale * torch.randn(v, generator=torch.Generator().manual_seed(seed))
 
 
-def steps(n: int, *given: object, **named: object) -> list[Step]:
+def steps(n: int, *given: object, **named: object) -> list[SampledToken]:
     return list(itertools.islice(generate(*given, **named), n))  # type: ignore[arg-type]
 
 
-def ids(made: list[Step]) -> list[int]:
+def ids(made: list[SampledToken]) -> list[int]:
     return [step.token.id for step in made]
 
 

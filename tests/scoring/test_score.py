@@ -17,8 +17,8 @@ from gptloss import GptlossError, ScoredBatch, score
 from gptloss.errors import TooLongError, UnequalLengthsError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.architectures.toy import Uniform
+from gptloss.scoring.batch import LINES_KEPT
 from gptloss.scoring.rows import read_row
-from gptloss.scoring.score import LINES_KEPT
 from tests.conftest import LECTURE
 
 # What the book prints, and the same model in float64.

@@ -13,14 +13,16 @@ import torch
 from gptloss import GptlossError
 from gptloss.models import REGISTRY, LanguageModel, ModelInfo
 from gptloss.models.architectures.gpt2 import GPT2, GPTConfig, untrained
-from gptloss.scoring.score import Scored
-from gptloss.serving import readings
+from gptloss.scoring.score import OnScored
+from gptloss.serving import models, readings
+from gptloss.serving.make_once import MakeOnceCache
+from gptloss.serving.question import Question
 
 SMALL = GPTConfig(context_length=16, emb_dim=8, n_heads=1, n_layers=1)
 
 
 def info(name: str) -> ModelInfo:
-    return ModelInfo(name, name, "", 50257, 16, readings.LARGE // 4)
+    return ModelInfo(name, name, "", 50257, 16, models.LARGE // 4)
 
 
 @pytest.fixture
@@ -35,16 +37,17 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         loaded.append(name)
         return GPT2(info(name), untrained(SMALL))
 
-    monkeypatch.setattr(readings, "load_model", load)
-    monkeypatch.setattr(readings, "find", lambda name: SimpleNamespace(info=info(name)))
-    monkeypatch.setattr(readings, "_large", readings.Shelf(readings.MOST_LARGE, room_first=True))
+    monkeypatch.setattr(models, "load_model", load)
+    for module in (models, readings):
+        monkeypatch.setattr(module, "find", lambda name: SimpleNamespace(info=info(name)))
+    models.unload_all()
     for shelf in ("_readings", "_long"):
-        monkeypatch.setattr(readings, shelf, readings.Shelf(8))
+        monkeypatch.setattr(readings, shelf, MakeOnceCache(8))
     return loaded
 
 
 def read(name: str) -> readings.Reading:
-    return readings.reading(name, ("every effort moves you",), None)
+    return readings.reading(Question(name, ("every effort moves you",), None))
 
 
 def test_two_visitors_at_once_cause_one_load(loads: list[str]) -> None:
@@ -58,7 +61,7 @@ def test_two_visitors_at_once_cause_one_load(loads: list[str]) -> None:
 
 def test_the_third_model_releases_the_one_not_used_for_longest(loads: list[str]) -> None:
     for name in ("one", "two", "one", "three", "one", "two"):
-        readings.held(name)
+        models.loaded(name)
     assert loads == ["one", "two", "three", "two"]
 
 
@@ -66,7 +69,7 @@ def test_the_same_rows_are_read_once_and_outlive_their_model(loads: list[str]) -
     first = read("one")
     read("two")
     read("three")
-    assert not readings.in_memory("one")
+    assert not models.in_memory("one")
     assert read("one") is first
     assert loads == ["one", "two", "three"]
 
@@ -75,10 +78,10 @@ def test_what_was_scored_holds_no_weights_and_gets_them_back(loads: list[str]) -
     batch = read("one").batch
     assert batch is not None
     line = batch.logits_at(1, 1)
-    weights = weakref.ref(readings.held("one").model.network.tok_emb.weight)  # type: ignore[attr-defined]
-    readings.held("two")
+    weights = weakref.ref(models.loaded("one").model.network.tok_emb.weight)  # type: ignore[attr-defined]
+    models.loaded("two")
     assert weights() is not None
-    readings.held("three")
+    models.loaded("three")
     gc.collect()
     assert weights() is None
     torch.testing.assert_close(batch.model.head(batch.hidden[:1])[0], line)
@@ -90,7 +93,7 @@ def test_two_large_models_are_in_memory_while_a_third_is_loaded(
 ) -> None:
     alive: list[int] = []
     models = weakref.WeakSet[object]()
-    load = readings.load_model
+    load = models.load_model
 
     def counting(name: str) -> LanguageModel:
         gc.collect()
@@ -99,27 +102,27 @@ def test_two_large_models_are_in_memory_while_a_third_is_loaded(
         models.add(model.network.tok_emb.weight)  # type: ignore[attr-defined]
         return model
 
-    monkeypatch.setattr(readings, "load_model", counting)
+    monkeypatch.setattr(models, "load_model", counting)
     for name in ("one", "two", "three", "four", "one"):
         read(name).batch.logits_at(1, 1)  # type: ignore[union-attr]
     assert alive == [0, 1, 1, 1]
-    assert readings.fit(["one", "two"])
-    assert not readings.fit(["one", "two", "three"])
+    assert models.fit(["one", "two"])
+    assert not models.fit(["one", "two", "three"])
 
 
 def test_of_large_models_a_failed_load_costs_one(loads: list[str]) -> None:
     """Room is made before: three at once may not fit, and to load one again only takes time."""
     for name in ("one", "two", "bad", "two", "one", "two"):
         try:
-            readings.held(name)
+            models.loaded(name)
         except GptlossError:
-            assert not readings.in_memory("bad")
+            assert not models.in_memory("bad")
     assert loads == ["one", "two", "one"]
 
 
 @pytest.mark.parametrize("room_first", [False, True])
 def test_what_cannot_be_made_takes_no_place(room_first: bool) -> None:
-    shelf = readings.Shelf[str](2, room_first)
+    cache = MakeOnceCache[str](2, room_first)
     made: list[str] = []
 
     def make(name: str) -> str:
@@ -130,42 +133,40 @@ def test_what_cannot_be_made_takes_no_place(room_first: bool) -> None:
 
     for name in ("one", "two", "bad", "two", "one", "two", "three", "two"):
         with suppress(InterruptedError):
-            shelf.get(name, lambda name=name: make(name))  # type: ignore[misc]
+            cache.get(name, lambda name=name: make(name))  # type: ignore[misc]
     assert made == ["one", "two", *(["one"] if room_first else []), "three"]
-    assert [name in shelf for name in ("one", "two", "three", "bad")] == [False, True, True, False]
+    assert [name in cache for name in ("one", "two", "three", "bad")] == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
-    ("parameters", "shelf"),
-    [(400_000_000, "_large"), (249_000_000, "_small"), (65_536, "_toys"), (0, "_toys")],
+    ("parameters", "size"), [(400_000_000, "large"), (249_000_000, "small"), (65_536, "toy"), (0, "toy")]
 )
-def test_a_model_is_large_by_its_memory(parameters: int, shelf: str) -> None:
+def test_a_model_is_large_by_its_memory(parameters: int, size: str) -> None:
     """On the disk a weight may have 16 bits, or 4; in memory it has 32."""
     stored = ModelInfo("some", "some", "", 50257, 16, parameters, size=2 * parameters)
-    assert readings._shelf(stored) is getattr(readings, shelf)
+    assert models.size_of(stored) == size
 
 
 def test_the_large_models_of_the_registry() -> None:
-    large = [name for name, entry in REGISTRY.items() if readings._shelf(entry.info) is readings._large]
-    assert large == ["gpt2-medium", "gpt2-large", "gpt2-xl"]
-    toys = [name for name, entry in REGISTRY.items() if readings._shelf(entry.info) is readings._toys]
-    assert toys == ["uniform", "bigram"]
+    sizes = {name: models.size_of(entry.info) for name, entry in REGISTRY.items()}
+    assert [name for name, size in sizes.items() if size == "large"] == ["gpt2-medium", "gpt2-large", "gpt2-xl"]
+    assert [name for name, size in sizes.items() if size == "toy"] == ["uniform", "bigram"]
 
 
 def test_what_fails_is_tried_again() -> None:
-    shelf = readings.Shelf[int](1)
+    cache = MakeOnceCache[int](1)
 
     def fail() -> int:
         raise GptlossError("no")
 
     with pytest.raises(GptlossError, match="no"):
-        shelf.get("one", fail)
-    assert shelf.get("one", lambda: 1) == 1
-    assert shelf.get("one", lambda: 2) == 1
+        cache.get("one", fail)
+    assert cache.get("one", lambda: 1) == 1
+    assert cache.get("one", lambda: 2) == 1
 
 
-def long_read(text: str, report: Scored = lambda *_: None) -> readings.Reading:
-    return readings.long_reading(("one", (text,), None, False), report)
+def long_read(text: str, report: OnScored = lambda *_: None) -> readings.Reading:
+    return readings.long_reading(Question("one", (text,), None), report)
 
 
 def test_what_fits_is_read_once_for_all_pages(loads: list[str]) -> None:

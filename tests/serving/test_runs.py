@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 
 from gptloss import load_model
+from gptloss.corpus import scoring
 from gptloss.corpus.conventions import Plan, plan
-from gptloss.corpus.layout import PARTS, Document, Job, Texts, layout, texts_of
-from gptloss.corpus.scoring import Tally, scored_windows
+from gptloss.corpus.job import PARTS, Document, Job, Texts, texts_of
+from gptloss.corpus.layout import layout
+from gptloss.corpus.run import score_parts
+from gptloss.corpus.scoring import scored_windows
+from gptloss.corpus.tally import Tally
 from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.serving import runs
@@ -32,7 +36,7 @@ def fresh(text: str = TEXT) -> Job:
     return job(f"{next(_numbers)} {text}")
 
 
-def finished(one: Job, seconds: float = 20) -> runs.Run:
+def finished(one: Job, seconds: float = 20) -> runs.BackgroundRun:
     run = find_run(one)
     assert run is not None
     run.wait(seconds)
@@ -51,20 +55,20 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     inside: list[None] = []
     at_once.clear()
 
-    def scored(*args: Any, **more: Any) -> Iterator[Any]:
-        for window in scored_windows(*args, **more):
+    monkeypatch.setattr(scoring, "TOKENS", 64)  # a window a pass
+
+    def slowed(*args: Any, **more: Any) -> Iterator[Any]:
+        for scored in score_parts(*args, **more):
             inside.append(None)
             hurry.wait(0.02)
             at_once.append(len(inside))
             inside.pop()
-            yield window
+            yield scored
 
-    monkeypatch.setattr(runs, "scored_windows", scored)
+    monkeypatch.setattr(runs, "score_parts", slowed)
     yield hurry
     hurry.set()
-    for run in list(runs._runs.values()):
-        run.stop()
-        run.wait(5)
+    runs.stop_and_forget_all()
 
 
 def until(true: Any, seconds: float = 10) -> None:
@@ -128,7 +132,7 @@ def test_stopped_half_way_it_goes_on_and_ends_with_the_same_numbers(slow: Event)
     slow.set()
     start([one], "me")
     assert finished(one).state == "done"
-    unbroken = runs.Run(one)
+    unbroken = runs.BackgroundRun(one)
     unbroken.visitors["me"] = time.monotonic()
     unbroken.begin()
     unbroken.wait(20)
@@ -141,11 +145,10 @@ def test_stopped_half_way_it_goes_on_and_ends_with_the_same_numbers(slow: Event)
 
 def test_it_stops_when_all_who_wanted_it_have_left(slow: Event, monkeypatch: pytest.MonkeyPatch) -> None:
     gone: set[str] = set()
-    monkeypatch.setattr(runs, "is_here", lambda visitor: visitor not in gone)
     monkeypatch.setattr(runs, "AWAY", 0.2)
     one = fresh(TEXT * 20)
-    start([one], "me")
-    start([one], "you")
+    start([one], "me", lambda visitor: visitor not in gone)
+    start([one], "you", lambda visitor: visitor not in gone)
     run = find_run(one)
     assert run is not None
     until(lambda: run.tokens > 0)
@@ -275,7 +278,7 @@ def test_what_goes_wrong_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any, **more: Any) -> Any:
         raise GptlossError("The model is broken; take another.")
 
-    monkeypatch.setattr(runs, "scored_windows", broken)
+    monkeypatch.setattr(runs, "score_parts", broken)
     one = fresh()
     start([one], "me")
     run = finished(one)
@@ -286,7 +289,7 @@ def test_what_goes_wrong_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_nobody_foresaw_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(runs, "scored_windows", lambda *args, **more: 1 / 0)
+    monkeypatch.setattr(runs, "score_parts", lambda *args, **more: 1 / 0)
     one = fresh()
     start([one], "me")
     assert finished(one).error == runs.BUSY
@@ -294,7 +297,7 @@ def test_what_nobody_foresaw_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: 
 
 
 def test_the_time_left_follows_the_pace() -> None:
-    run = runs.Run(fresh())
+    run = runs.BackgroundRun(fresh())
     assert run.seconds_left(300) is None
     run.state, run._since = "running", (time.monotonic() - 10, 0)
     assert run.seconds_left(300) is None

@@ -3,15 +3,19 @@
 import streamlit as st
 
 from gptloss.models import DEFAULT_MODEL, find, is_here
+from gptloss.serving.question import Question
 from views.frame import model_picker
 from views.shared.markdown import literal
 from views.visit import access, session
-from views.visit.settings import MAX_ROWS, MOST_MODELS, PARAGRAPH, Asked, Settings, joined
+from views.visit.fields.compare import MOST_MODELS, PARAGRAPH
+from views.visit.fields.kinds import MAX_ROWS
+from views.visit.fields.text import joined
+from views.visit.settings import Settings
 
 CHOICES = {"models": "Models on one text", "texts": "Two texts under one model"}
 
 
-def chooser(settings: Settings) -> None:
+def comparison_controls(settings: Settings) -> None:
     """The controls: what is compared, then the models and their text, or the two texts."""
     session.give("comparing", settings.comparing)
     st.segmented_control(
@@ -32,7 +36,7 @@ def chooser(settings: Settings) -> None:
     model_picker.offers(name for name in missing(settings) if name not in model_picker.wanted())
 
 
-def texts(settings: Settings) -> tuple[str, ...]:
+def compared_texts(settings: Settings) -> tuple[str, ...]:
     """The texts that the models read: the visitor's own, or the rows of the first page and a plain paragraph."""
     if settings.texts is not None:
         return settings.texts
@@ -42,17 +46,20 @@ def texts(settings: Settings) -> tuple[str, ...]:
     return (*lines[: MAX_ROWS - 1], PARAGRAPH)
 
 
-def asked(settings: Settings) -> list[tuple[str, Asked]]:
-    """The title of each run, and what is read for it."""
+def titled_questions(settings: Settings) -> list[tuple[str, Question]]:
+    """The title of each side, and what it asks of a model."""
     if settings.comparing == "texts":
         return [
-            (f"Text {letter}", (settings.model, (text,), None, settings.bos))
+            (f"Text {letter}", Question(settings.model, (text,), None, settings.bos))
             for letter, text in zip("AB", settings.pair, strict=True)
         ]
     names = [name for name in _names(settings) if is_here(name)]
     titles = [find(name).info.title for name in names]
     return [
-        (title if titles.count(title) == 1 else f"{title} ({name})", (name, texts(settings), None, settings.bos))
+        (
+            title if titles.count(title) == 1 else f"{title} ({name})",
+            Question(name, compared_texts(settings), None, settings.bos),
+        )
         for name, title in zip(names, titles, strict=True)
     ]
 
@@ -88,7 +95,7 @@ def _read_others() -> None:
 
 
 def _text(settings: Settings) -> None:
-    session.give("texts", "\n".join(texts(settings)))
+    session.give("texts", "\n".join(compared_texts(settings)))
     st.text_area(
         f"Text: each line is read on its own, up to {MAX_ROWS} lines", key="texts", height=132, on_change=_read_text
     )

@@ -1,4 +1,4 @@
-"""The numbers of "Compare", side by side: the runs are read one after the other, and each gets a card."""
+"""The numbers of "Compare", side by side: the sides are read one after the other, and each gets a card."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gptloss.analysis.alignment import Shared, shared
 from gptloss.errors import GptlossError
-from gptloss.lessons.ladder import in_units
 from gptloss.measures import bits_per_byte
 from gptloss.models import find
-from gptloss.numbers import perplexity_text
-from gptloss.scoring.score import ScoredBatch
-from gptloss.serving.readings import Reading, fit, reading
-from views.compare.runs import Question, compared, questions, remember
+from gptloss.numbers import in_units, perplexity_text
+from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.models import fit
+from gptloss.serving.readings import Reading, reading
+from views.compare.sides import SideQuestion, remember, side_questions, sides
 from views.shared.markdown import literal
 from views.shared.scored_text import report
 from views.visit.settings import Settings
@@ -24,8 +24,8 @@ WHY_BYTES = (
 )
 
 
-def numbers(settings: Settings) -> list[Question]:
-    """A card for each run: loss, bits per byte and perplexity; and what could not be read. Gives what could be."""
+def side_cards(settings: Settings) -> list[SideQuestion]:
+    """A card for each side: loss, bits per byte and perplexity; and what could not be read. Gives what could be."""
     found = _read_all(settings)
     scored = {question.n: result.batch for question, result in found if result.batch}
     several = settings.comparing == "models" and len(found) > 1
@@ -33,53 +33,53 @@ def numbers(settings: Settings) -> list[Question]:
     per_byte = dict(zip(scored, _bits_per_byte(list(scored.values()), common), strict=True))
     for column, (question, result) in zip(st.columns(max(len(found), 2)), found, strict=False):
         with column.container(border=True, key=f"run-{question.n}", gap="xsmall"):
-            title(question.title, f"run-{question.n}")
+            heading(question.title, f"run-{question.n}")
             _card(question.n, result, per_byte.get(question.n, "–"), settings)
     if several:
         st.caption(" ".join([WHY_BYTES, *(_what_is_compared(list(scored.values()), common) if common else [])]))
     return [question for question, result in found if result.batch]
 
 
-def title(text: str, key: str) -> None:
+def heading(text: str, key: str) -> None:
     """A heading that is never Markdown: a folder may be called anything."""
     with st.container(key=f"title-{key}"):
         st.text(text)
 
 
-def _read_all(settings: Settings) -> list[tuple[Question, Reading]]:
-    """What each run scored. Of models that do not fit in memory together, what else is shown is asked at once."""
-    place, found = st.empty(), list[tuple[Question, Reading]]()
-    runs = questions(settings)
-    crowded = not fit(question.asked[0] for question in runs)
-    for question in runs:
+def _read_all(settings: Settings) -> list[tuple[SideQuestion, Reading]]:
+    """What each side scored. If the models do not fit in memory together, each computes all that is shown at once."""
+    place, found = st.empty(), list[tuple[SideQuestion, Reading]]()
+    wanted = side_questions(settings)
+    crowded = not fit(question.question.model for question in wanted)
+    for question in wanted:
         with place.container():
             bar = st.empty()
-            with st.spinner(_doing(question, len(runs), settings)):  # it shows itself only if this takes long
+            with st.spinner(_doing(question, len(wanted), settings)):  # it shows itself only if this takes long
                 found.append((question, _read(question, bar)))
                 if crowded:
-                    so_far = compared([question for question, result in found if result.batch], settings)
+                    so_far = sides([question for question, result in found if result.batch], settings)
                     remember(so_far if len(so_far) > 1 else [], settings.units)
     place.empty()
     return found
 
 
-def _doing(question: Question, count: int, settings: Settings) -> str:
-    model = literal(find(question.asked[0]).info.title)
+def _doing(question: SideQuestion, count: int, settings: Settings) -> str:
+    model = literal(find(question.question.model).info.title)
     if settings.comparing == "texts":
         return f"{model} reads {question.title} …"
     return f"Model {question.n + 1} of {count}: {model} reads the text …"
 
 
-def _read(question: Question, bar: DeltaGenerator) -> Reading:
+def _read(question: SideQuestion, bar: DeltaGenerator) -> Reading:
     """The rows, scored; that a model cannot be loaded is what is wrong with all of them."""
     try:
-        return reading(*question.asked, lambda done, total: report(bar, done, total))
+        return reading(question.question, lambda done, total: report(bar, done, total))
     except GptlossError as error:
         return Reading(None, {0: error.with_traceback(None)})
 
 
 def _bits_per_byte(batches: Sequence[ScoredBatch], common: Shared | None) -> list[str]:
-    """Of each run; where models are compared, over what all of them scored."""
+    """Of each side; where models are compared, over what all of them scored."""
     if common is None:
         return [f"{batch.bits_per_byte:.4f}" for batch in batches]
     return [f"{bits_per_byte(nats, common.size):.4f}" if common.size else "–" for nats in common.nats]
@@ -102,7 +102,7 @@ def _card(n: int, result: Reading, per_byte: str, settings: Settings) -> None:
 
 
 def _what_is_compared(batches: Sequence[ScoredBatch], common: Shared) -> list[str]:
-    """What bits per byte are taken over, if not all runs scored the same."""
+    """What bits per byte are taken over, if not all sides scored the same."""
     if all(batch.target_bytes == common.size for batch in batches):
         return []
     if not common.size:

@@ -8,51 +8,51 @@ import pandas as pd
 import streamlit as st
 
 from gptloss.analysis.alignment import Span, same_vocabulary
-from gptloss.charts.compare import Run, difference_chart, token_chart
+from gptloss.charts.compare import TokenPanel, difference_chart, token_chart
 from gptloss.charts.loss import expected_chart
 from gptloss.charts.theme import CONFIG, RUNS
 from gptloss.errors import GptlossError
-from gptloss.lessons.ladder import in_units
 from gptloss.measures import kl_divergence
 from gptloss.models import find
-from gptloss.numbers import Units, position_name
+from gptloss.numbers import Units, in_units, position_name
+from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tokens import text_of
-from views.compare.numbers import title
-from views.compare.runs import Compared, Question, choose, compared, ladder, logits, spans
+from views.compare.numbers import heading
+from views.compare.sides import Side, SideQuestion, choose, ladder, logits, sides, spans
 from views.components.ladder_table import chosen, ladder_table
 from views.shared.markdown import literal
 from views.visit import session
-from views.visit.settings import Asked, Settings
+from views.visit.settings import Settings
 
 
 @st.fragment
-def tokens(questions: Sequence[Question]) -> None:
-    """The tokens of one text under each run: their losses, what was expected, the ladders, the tables.
+def token_comparison(questions: Sequence[SideQuestion]) -> None:
+    """The tokens of one text under each side: their losses, what was expected, the ladders, the tables.
 
-    `questions` are what could be read; they and not the runs are what a fragment may keep.
+    `questions` are what could be read; they, and not the sides, are what a fragment may keep.
     """
     session.write_link()
     settings = session.settings()
-    runs = compared(questions, settings)
-    if not runs:
+    shown = sides(questions, settings)
+    if not shown:
         st.info("Nothing can be compared yet: write some text above.")
         return
-    _row_chooser(runs[0])
+    _row_chooser(shown[0])
     bars = st.container()
     if opening := session.just_opened():  # nothing is to jump
         with bars:
-            _token_bars(runs, questions, settings)
-    _differences(runs, settings)
-    _expected(runs, settings)
-    _ladders(runs, questions, settings)
-    _tables(runs)
+            _token_bars(shown, questions, settings)
+    _differences(shown, settings)
+    _expected(shown, settings)
+    _ladders(shown, questions, settings)
+    _tables(shown)
     if not opening:  # the slowest to draw, so last: what a click asked for is there before
         with bars:
-            _token_bars(runs, questions, settings)
+            _token_bars(shown, questions, settings)
 
 
-def _row_chooser(first: Compared) -> None:
+def _row_chooser(first: Side) -> None:
     if len(first.batch.rows) < 2:
         return
     session.give("row", first.i)
@@ -71,16 +71,16 @@ def _short(text: str) -> str:
     return text if len(text) <= 34 else f"{text[:32].rstrip()} …"
 
 
-def _token_bars(runs: Sequence[Compared], questions: Sequence[Question], settings: Settings) -> None:
-    line = f", line {runs[0].i}" if len(runs[0].batch.rows) > 1 else ""
+def _token_bars(shown: Sequence[Side], questions: Sequence[SideQuestion], settings: Settings) -> None:
+    line = f", line {shown[0].i}" if len(shown[0].batch.rows) > 1 else ""
     drawn = [
-        Run(
-            f"{run.title}: {in_units(fmean(p.loss for p in run.row), settings.units):.4f} per token",
-            run.row,
-            run.j,
-            RUNS[run.n],
+        TokenPanel(
+            f"{side.title}: {in_units(fmean(p.loss for p in side.row), settings.units):.4f} per token",
+            side.row,
+            side.j,
+            RUNS[side.n],
         )
-        for run in runs
+        for side in shown
     ]
     st.plotly_chart(
         token_chart(drawn, settings.units, f"Loss of each token{line}"),
@@ -88,26 +88,26 @@ def _token_bars(runs: Sequence[Compared], questions: Sequence[Question], setting
         config=CONFIG,
         on_select=partial(_choose_bar, questions),
         selection_mode="points",
-        alt="A panel of bars for each run, a bar for each token. " + " ".join(run.title + "." for run in drawn),
+        alt="A panel of bars for each run, a bar for each token. " + " ".join(side.title + "." for side in drawn),
     )
 
 
-def _choose_bar(questions: Sequence[Question]) -> None:
+def _choose_bar(questions: Sequence[SideQuestion]) -> None:
     points = st.session_state.tokens.selection.points
     if points:
-        runs = compared(questions, session.settings())
-        choose(runs, points[0]["curve_number"], runs[0].i, int(points[0]["customdata"][0]))
+        shown = sides(questions, session.settings())
+        choose(shown, points[0]["curve_number"], shown[0].i, int(points[0]["customdata"][0]))
 
 
-def _differences(runs: Sequence[Compared], settings: Settings) -> None:
-    """The first run against each of the others."""
-    first = runs[0]
-    for run in runs[1:]:
-        shared = spans(first.row, run.row, settings)
+def _differences(shown: Sequence[Side], settings: Settings) -> None:
+    """The first side against each of the others."""
+    first = shown[0]
+    for side in shown[1:]:
+        shared = spans(first.row, side.row, settings)
         if shared:
             models = settings.comparing == "models"
-            knew = f"{run.title} knew better" if models else "dearer in Text A; only in A → only in B"
-            _difference_chart(run.n, shared, (first.title, run.title), settings.units, knew, RUNS[first.n])
+            knew = f"{side.title} knew better" if models else "dearer in Text A; only in A → only in B"
+            _difference_chart(side.n, shared, (first.title, side.title), settings.units, knew, RUNS[first.n])
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -120,31 +120,31 @@ def _difference_chart(
     st.plotly_chart(chart, key=f"difference-{n}", config=CONFIG, alt=said)
 
 
-def _expected(runs: Sequence[Compared], settings: Settings) -> None:
-    """What each run expected at the chosen place, and how far apart two distributions are."""
+def _expected(shown: Sequence[Side], settings: Settings) -> None:
+    """What each side expected at the chosen place, and how far apart two distributions are."""
     columns = st.columns(2)
-    for n, run in enumerate(runs):
+    for n, side in enumerate(shown):
         with columns[n % 2].container(border=True):
-            title(run.title, f"expected-{n}")
-            if run.j is None:
+            heading(side.title, f"expected-{n}")
+            if side.j is None:
                 st.text("has no token to predict in this place.")
                 continue
-            _expected_chart(n, run.asked, (run.i, run.j))
-    for n, run in enumerate(runs[1:], 1):
-        _divergence(n, runs[0], run, settings)
+            _expected_chart(n, side.question, (side.i, side.j))
+    for n, side in enumerate(shown[1:], 1):
+        _divergence(n, shown[0], side, settings)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _expected_chart(n: int, question: Asked, at: tuple[int, int]) -> None:
-    batch = reading(*question).batch
+def _expected_chart(n: int, question: Question, at: tuple[int, int]) -> None:
+    batch = reading(question).batch
     assert batch is not None, "only what was scored is drawn"
     first = batch.argmax[batch.index(*at)].label
     chart = expected_chart(batch, *at)
     st.plotly_chart(chart, key=f"expected-{n}", config=CONFIG, alt=f"Bars of the likeliest tokens; first {first}.")
 
 
-def _divergence(n: int, one: Compared, other: Compared, settings: Settings) -> None:
-    if one.j is None or other.j is None or not _same_vocabulary(one.asked[0], other.asked[0]):
+def _divergence(n: int, one: Side, other: Side, settings: Settings) -> None:
+    if one.j is None or other.j is None or not _same_vocabulary(one.question.model, other.question.model):
         return
     try:
         p, q = logits(one)[None], logits(other)[None]
@@ -169,48 +169,48 @@ def _same_vocabulary(one: str, other: str) -> bool:
     return same_vocabulary(find(one).tokenizer(), find(other).tokenizer())
 
 
-def _ladders(runs: Sequence[Compared], questions: Sequence[Question], settings: Settings) -> None:
-    for n, run in enumerate(runs):
-        title(run.title, f"ladder-{n}")
+def _ladders(shown: Sequence[Side], questions: Sequence[SideQuestion], settings: Settings) -> None:
+    for n, side in enumerate(shown):
+        heading(side.title, f"ladder-{n}")
         try:
-            data = ladder(run, settings.units)
+            data = ladder(side, settings.units)
         except GptlossError as error:
             st.text(str(error))
             continue
-        ladder_table(data, at=run.column, key=f"ladder-{n}", on_choose=partial(_choose_column, questions, n))
+        ladder_table(data, at=side.column, key=f"ladder-{n}", on_choose=partial(_choose_column, questions, n))
 
 
-def _choose_column(questions: Sequence[Question], n: int) -> None:
-    runs = compared(questions, session.settings())
-    choose(runs, n, *chosen(f"ladder-{n}", runs[n].batch))
+def _choose_column(questions: Sequence[SideQuestion], n: int) -> None:
+    shown = sides(questions, session.settings())
+    choose(shown, n, *chosen(f"ladder-{n}", shown[n].batch))
 
 
-def _tables(runs: Sequence[Compared]) -> None:
+def _tables(shown: Sequence[Side]) -> None:
     with st.expander(
         "The numbers as tables", icon=":material/table:", key="compare-tables", on_change=session.change
     ) as tables:
         if tables.open:
-            st.dataframe(_summary(runs), hide_index=True, key="summary")
-            for n, run in enumerate(runs):
-                st.text(f"{run.title}: the tokens of the shown text; losses in nats")
-                st.dataframe(_token_table(run), hide_index=True, key=f"pieces-{n}")
+            st.dataframe(_summary(shown), hide_index=True, key="summary")
+            for n, side in enumerate(shown):
+                st.text(f"{side.title}: the tokens of the shown text; losses in nats")
+                st.dataframe(_token_table(side), hide_index=True, key=f"pieces-{n}")
 
 
-def _summary(runs: Sequence[Compared]) -> pd.DataFrame:
+def _summary(shown: Sequence[Side]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "run": [run.title for run in runs],
-            "tokens": [len(run.batch) for run in runs],
-            "bytes": [run.batch.target_bytes for run in runs],
-            "loss (nats per token)": [run.batch.loss for run in runs],
-            "perplexity": [run.batch.perplexity for run in runs],
-            "bits per byte (of these bytes)": [run.batch.bits_per_byte for run in runs],
+            "run": [side.title for side in shown],
+            "tokens": [len(side.batch) for side in shown],
+            "bytes": [side.batch.target_bytes for side in shown],
+            "loss (nats per token)": [side.batch.loss for side in shown],
+            "perplexity": [side.batch.perplexity for side in shown],
+            "bits per byte (of these bytes)": [side.batch.bits_per_byte for side in shown],
         }
     )
 
 
-def _token_table(run: Compared) -> pd.DataFrame:
+def _token_table(side: Side) -> pd.DataFrame:
     return pd.DataFrame(
-        [(piece.j, piece.label, piece.start, piece.stop - piece.start, piece.loss) for piece in run.row],
+        [(piece.j, piece.label, piece.start, piece.stop - piece.start, piece.loss) for piece in side.row],
         columns=["j", "token", "first byte", "bytes", "loss"],
     )

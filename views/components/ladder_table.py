@@ -9,9 +9,9 @@ import streamlit as st
 from jaxtyping import Float
 from torch import Tensor
 
-from gptloss.lessons.ladder import in_units, shapes
-from gptloss.numbers import Units, odds_text, perplexity_text, position_name, proba_text
-from gptloss.scoring.score import ScoredBatch
+from gptloss.lessons.ladder import shapes
+from gptloss.numbers import Units, in_units, odds_text, perplexity_text, position_name, proba_text
+from gptloss.scoring.batch import ScoredBatch
 
 HERE = Path(__file__).parent
 # More columns than this are shown a page at a time.

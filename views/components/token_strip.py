@@ -11,11 +11,11 @@ import numpy as np
 import streamlit as st
 
 from gptloss.numbers import Units, position_name
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row
-from gptloss.scoring.score import ScoredBatch
 from gptloss.tokens import Token
 from views.components.ladder_table import sent
-from views.visit.settings import Colour
+from views.visit.fields.surprise import Colour
 
 HERE = Path(__file__).parent
 # Stands between texts that travel together: a carriage return inside one is shown as ␍.

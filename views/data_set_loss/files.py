@@ -9,14 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from gptloss.models import find
-from gptloss.serving.runs import Run
-from views.data_set_loss.readings import ordered, reading, words_of
+from gptloss.serving.runs import BackgroundRun
+from views.data_set_loss.run_losses import losses_of, ordered, words_of
 
-Frame = Callable[[Run], pd.DataFrame]
+Frame = Callable[[BackgroundRun], pd.DataFrame]
 Write = Callable[[pd.DataFrame], str | bytes]
 
 
-def downloads(here: list[Run]) -> None:
+def downloads(here: list[BackgroundRun]) -> None:
     """Windows and tokens as files, made when they are asked for."""
     with st.container(horizontal=True, gap="small", key="data-downloads"):
         for name, frame in (("windows", windows_frame), ("tokens", tokens_frame)):
@@ -35,13 +35,13 @@ def downloads(here: list[Run]) -> None:
                 )
 
 
-def _made(frame: Frame, write: Write, here: list[Run]) -> str | bytes:
+def _made(frame: Frame, write: Write, here: list[BackgroundRun]) -> str | bytes:
     return write(pd.concat([frame(run) for run in here], ignore_index=True))
 
 
-def windows_frame(run: Run) -> pd.DataFrame:
+def windows_frame(run: BackgroundRun) -> pd.DataFrame:
     """One line a window, in the order of the text; losses in nats per token."""
-    found, names = reading(run), run.job.texts.documents
+    found, names = losses_of(run), run.job.texts.documents
     return pd.DataFrame(
         [
             {
@@ -62,7 +62,7 @@ def windows_frame(run: Run) -> pd.DataFrame:
     )
 
 
-def tokens_frame(run: Run) -> pd.DataFrame:
+def tokens_frame(run: BackgroundRun) -> pd.DataFrame:
     """One line a scored token: the window it counts in, its id, its bytes as hex, ln p in nats."""
     token = find(run.job.model).tokenizer().token
     frames = []

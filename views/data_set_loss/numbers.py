@@ -5,24 +5,25 @@ from pathlib import Path
 
 import streamlit as st
 
-from gptloss.charts.corpus import Reading, ruler_chart, running_chart
+from gptloss.charts.corpus import RunLosses, ruler_chart, running_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.corpus.layout import PARTS, Job, check_windows, layout, scored
-from gptloss.corpus.scoring import CorpusLoss
+from gptloss.corpus.job import PARTS, Job
+from gptloss.corpus.layout import layout, tokens_to_score
+from gptloss.corpus.tally import CorpusLoss
 from gptloss.errors import GptlossError
-from gptloss.lessons.ladder import in_units
 from gptloss.models import find, is_here
-from gptloss.numbers import perplexity_text
+from gptloss.numbers import in_units, perplexity_text
 from gptloss.serving import runs
-from gptloss.serving.runs import Run
-from views.data_set_loss.plan import jobs_of
-from views.data_set_loss.readings import reading
-from views.data_set_loss.text import texts
+from gptloss.serving.runs import BackgroundRun
+from views.data_set_loss.jobs import check_windows, jobs_of
+from views.data_set_loss.run_losses import losses_of
+from views.data_set_loss.text import chosen_texts
 from views.frame.model_picker import option
 from views.shared.markdown import literal
 from views.shared.ticks import REST, rest
 from views.visit import access, session
 from views.visit.settings import Settings
+from views.visit.visitor import is_connected, visitor
 
 STYLE = Path(__file__).parent / "style.css"
 # Seconds between two looks at a run; how long a click waits for one that is short.
@@ -61,11 +62,11 @@ def _here(name: str) -> bool:
 def jobs() -> list[Job]:
     """What the settings ask for; nothing without a text."""
     settings = session.settings()
-    found = texts(settings)
+    found = chosen_texts(settings)
     return jobs_of(settings, found) if found else []
 
 
-def numbers(settings: Settings) -> bool:
+def losses_and_run(settings: Settings) -> bool:
     """Both losses, large; the button; and below it how far the run is, drawn again while it is at work.
 
     The button stands outside of what ticks: only a run of the whole page can stop that. Gives whether it is at work.
@@ -87,12 +88,12 @@ def numbers(settings: Settings) -> bool:
     return at_work
 
 
-def _first(wanted: list[Job]) -> Run | None:
+def _first(wanted: list[Job]) -> BackgroundRun | None:
     """The run of the chosen model: the large figures are of it, whatever there is of the second."""
     return runs.find_run(wanted[0]) if wanted else None
 
 
-def _figures(run: Run | None, settings: Settings) -> None:
+def _figures(run: BackgroundRun | None, settings: Settings) -> None:
     """Training and validation loss, or dashes."""
     columns = st.container(key="data-losses").columns(2, gap="small", wrap=False)
     for part, column in zip(PARTS, columns, strict=True):
@@ -117,11 +118,11 @@ def _spread(result: CorpusLoss, settings: Settings) -> str:
     return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"
 
 
-def _buttons(wanted: list[Job], here: list[Run]) -> None:
+def _buttons(wanted: list[Job], here: list[BackgroundRun]) -> None:
     """Stop one's own run; begin one, or join another visitor's."""
     done = len(here) == len(wanted) and all(run.state == "done" for run in here)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-run"):
-        if any(map(runs.mine, here)):
+        if any(map(_is_mine, here)):
             st.button("Stop", icon=":material/stop:", type="primary", key="data-stop", on_click=_stop)
         elif not (done and wanted):
             stopped = any(run.state == "stopped" and run.tokens for run in here)
@@ -133,7 +134,7 @@ def _buttons(wanted: list[Job], here: list[Run]) -> None:
                 disabled=not wanted,
                 on_click=_run,
             )
-        others = [run for run in runs.under_way(runs.visitor()) if run.job not in wanted]
+        others = [run for run in runs.under_way(visitor()) if run.job not in wanted]
         if others:
             st.caption("A run with other settings is under way.")
             st.button("Stop that one", key="data-stop-other", type="tertiary", on_click=_stop)
@@ -147,7 +148,7 @@ def _run() -> None:
         wanted = jobs()
         for job in wanted:
             check_windows(layout(job.model, job.texts, job.split), job.plan)
-        runs.start(wanted, runs.visitor())
+        runs.start(wanted, visitor(), is_connected)
         for job in wanted:
             if run := runs.find_run(job):
                 run.wait(SHORT)
@@ -157,7 +158,7 @@ def _run() -> None:
 
 def _stop() -> None:
     session.change()
-    runs.leave(runs.visitor())
+    runs.leave(visitor())
 
 
 def _live() -> None:
@@ -178,15 +179,15 @@ def _live() -> None:
     rest("data", done=not at_work)
 
 
-def _progress(run: Run) -> None:
+def _progress(run: BackgroundRun) -> None:
     try:
-        total = scored(run.job)
+        total = tokens_to_score(run.job)
     except GptlossError:  # the run will say so itself
         return
     left = run.seconds_left(total)
     title = find(run.job.model).info.title
     said = "waits" if run.state == "waiting" else f"{run.tokens:,} of {total:,} tokens"
-    whose = "" if not run.running or runs.mine(run) else ", for another visitor: press Run to have it too"
+    whose = "" if not run.running or _is_mine(run) else ", for another visitor: press Run to have it too"
     ends = f", {_time(left)} left" if left is not None and run.running else ""
     st.progress(min(run.tokens / total, 1.0) if total else 0.0, f"{literal(title)}: {said}{ends}{whose}")
 
@@ -195,13 +196,18 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _ruler(here: list[Run], settings: Settings) -> None:
+def _ruler(here: list[BackgroundRun], settings: Settings) -> None:
     readings = _readings(here)
     if readings:
         st.plotly_chart(ruler_chart(readings, settings.units), key="ruler", config=CONFIG, alt=_ruler_text(readings))
 
 
-def _said(run: Run) -> None:
+def _is_mine(run: BackgroundRun) -> bool:
+    """Whether the run is at work for who is looking."""
+    return run.running and visitor() in run.visitors
+
+
+def _said(run: BackgroundRun) -> None:
     """What became of a run."""
     title = find(run.job.model).info.title
     short = [f"{part.capitalize()}: {reason}" for part in PARTS for reason in run.short[part]]
@@ -221,11 +227,11 @@ def _said(run: Run) -> None:
         st.text(sentence)
 
 
-def _readings(here: list[Run]) -> list[Reading]:
-    return [found for run in here if (found := reading(run)).windows]
+def _readings(here: list[BackgroundRun]) -> list[RunLosses]:
+    return [found for run in here if (found := losses_of(run)).windows]
 
 
-def _ruler_text(readings: list[Reading]) -> str:
+def _ruler_text(readings: list[RunLosses]) -> str:
     losses = [
         f"{found.title}, {part}: {result.loss:.4f} nats" for found in readings for part, result in found.parts.items()
     ]

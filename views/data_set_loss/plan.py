@@ -9,12 +9,15 @@ from gptloss.charts.conventions import BATCH, Part, convention_chart, split_char
 from gptloss.charts.theme import CONFIG
 from gptloss.corpus import conventions
 from gptloss.corpus.conventions import CONVENTIONS, Plan
-from gptloss.corpus.layout import PARTS, Job, Layout, Texts, check_windows, layout
+from gptloss.corpus.job import PARTS, Texts
+from gptloss.corpus.layout import Layout, layout
 from gptloss.errors import GptlossError
 from gptloss.models import find
+from views.data_set_loss.jobs import check_windows, plan_of
 from views.shared.markdown import literal
 from views.visit import session
-from views.visit.settings import LARGEST_SPLIT, SMALLEST_SPLIT, Settings
+from views.visit.fields.dataset import LARGEST_SPLIT, SMALLEST_SPLIT
+from views.visit.settings import Settings
 
 NAMES = {"book": "The book’s", "rolling": "Rolling", "strided": "Strided"}
 WHY = {
@@ -24,21 +27,6 @@ WHY = {
 }
 # Characters shown on each side of the cut.
 NEAR = 64
-
-
-def plan_of(settings: Settings, model: str) -> Plan:
-    """The convention for a model: a window longer than its context is its context."""
-    info = find(model).info
-    window = min(settings.window, info.context_length)
-    stride = min(settings.stride, window) if settings.convention == "strided" else None
-    start = False if info.bos_id is None else settings.start
-    return conventions.plan(settings.convention, info, window, stride, start)
-
-
-def jobs_of(settings: Settings, texts: Texts) -> list[Job]:
-    """What is to be computed: by the chosen model, and by the second one if there is one."""
-    models = [settings.model, *([settings.second] if settings.second else [])]
-    return [Job(model, texts, plan_of(settings, model), settings.split) for model in models]
 
 
 def cut(settings: Settings, texts: Texts | None) -> None:

@@ -4,16 +4,16 @@ from typing import Any
 
 import streamlit as st
 
-from gptloss.charts.corpus import Reading, along_chart
-from gptloss.charts.spread import histogram_chart, position_chart, stretches
+from gptloss.charts.corpus import RunLosses, along_chart
+from gptloss.charts.spread import histogram_chart, position_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units
+from gptloss.corpus.context import context_bands
+from gptloss.numbers import Units, in_units
 from gptloss.serving import runs
-from gptloss.serving.runs import Run
+from gptloss.serving.runs import BackgroundRun
 from views.data_set_loss.files import downloads
 from views.data_set_loss.numbers import jobs
-from views.data_set_loss.readings import ordered, reading, words_of
+from views.data_set_loss.run_losses import losses_of, ordered, words_of
 from views.data_set_loss.tables import conventions_table, pitfalls
 from views.shared.scored_text import take
 from views.visit import session
@@ -30,7 +30,7 @@ def results() -> None:
         return
     _windows()
     units = session.settings().units
-    readings = [reading(run) for run in here]
+    readings = [losses_of(run) for run in here]
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         _histogram(readings, units)
@@ -41,7 +41,7 @@ def results() -> None:
     downloads(here)
 
 
-def _ended() -> list[Run]:
+def _ended() -> list[BackgroundRun]:
     """The runs of what is asked for, if they are not at work and have scored something; the first model's first."""
     here = [runs.find_run(job) for job in jobs()]
     if not here or here[0] is None or any(run and run.running for run in here):
@@ -56,7 +56,7 @@ def _windows() -> None:
     here, settings = _ended(), session.settings()
     if not here:
         return
-    readings = [reading(run) for run in here]
+    readings = [losses_of(run) for run in here]
     look = settings.look if settings.look and settings.look <= len(here[0].windows) else None
     with st.container(border=True):
         _along(readings, look, settings.units)
@@ -72,7 +72,7 @@ def _windows() -> None:
                 _line(here[0], window.number, window.part, in_units(window.loss, settings.units), name)
 
 
-def _along(readings: list[Reading], look: int | None, units: Units) -> None:
+def _along(readings: list[RunLosses], look: int | None, units: Units) -> None:
     losses = [f"{len(found.windows):,} windows of {found.title}" for found in readings]
     alt = f"The loss of each window along the text: {', '.join(losses)}. The list below has the hardest and easiest."
     st.plotly_chart(
@@ -98,7 +98,7 @@ def _look(number: int | None) -> None:
     session.change(look=number)
 
 
-def _chooser(run: Run, look: int | None) -> None:
+def _chooser(run: BackgroundRun, look: int | None) -> None:
     """Buttons: a field for the number would lose it if a tick that is on its way drew the page a second time."""
     last = len(run.windows)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-chooser"):
@@ -110,7 +110,7 @@ def _chooser(run: Run, look: int | None) -> None:
         st.caption(f"Window {look:,} of {last:,}" if look else f"None of {last:,} windows is chosen")
 
 
-def _window(run: Run, number: int, found: Reading, units: Units) -> None:
+def _window(run: BackgroundRun, number: int, found: RunLosses, units: Units) -> None:
     """The text of a window, and the way to see its tokens one by one."""
     window, words = found.windows[number - 1], words_of(run, ordered(run)[number - 1])
     st.text(
@@ -126,7 +126,7 @@ def _window(run: Run, number: int, found: Reading, units: Units) -> None:
         st.caption("There it has also what this window only read, because that is its context.")
 
 
-def _line(run: Run, number: int, part: str, loss: float, name: str) -> None:
+def _line(run: BackgroundRun, number: int, part: str, loss: float, name: str) -> None:
     text = " ".join(words_of(run, ordered(run)[number - 1]).scored.split())
     with st.container(key=f"window-text-{name}-{number}", gap=None):
         st.button(
@@ -139,21 +139,21 @@ def _line(run: Run, number: int, part: str, loss: float, name: str) -> None:
         st.text(text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…")
 
 
-def _histogram(readings: list[Reading], units: Units) -> None:
+def _histogram(readings: list[RunLosses], units: Units) -> None:
     alt = "How the losses of single tokens are spread, by part and by model."
     st.plotly_chart(histogram_chart(readings, units), key="token-losses", config=CONFIG, alt=alt)
 
 
-def _positions(readings: list[Reading], units: Units) -> None:
+def _positions(readings: list[RunLosses], units: Units) -> None:
     chart = position_chart(readings, units)
     alt = f"The mean loss by how many tokens stand before the target in its window. {_gain(readings[0], units)}"
     st.plotly_chart(chart, key="by-context", config=CONFIG, alt=alt)
     st.text(_gain(readings[0], units))
 
 
-def _gain(found: Reading, units: Units) -> str:
+def _gain(found: RunLosses, units: Units) -> str:
     """What context does, in a sentence: the nearest stretch beside the farthest."""
-    parts = stretches(found.parts["training"]) if "training" in found.parts else []
+    parts = context_bands(found.parts["training"]) if "training" in found.parts else []
     if len(parts) < 2:
         return "Only one stretch of context was scored."
     near, far = parts[0], parts[-1]

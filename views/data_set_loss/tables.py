@@ -1,26 +1,27 @@
 """Tables of "Data set loss": one text under several conventions, and two pitfalls with its numbers."""
 
 import math
-from statistics import fmean
 
 import pandas as pd
 import streamlit as st
 
 from gptloss.charts.conventions import BATCH
-from gptloss.corpus.layout import PARTS
-from gptloss.corpus.scoring import CorpusLoss
+from gptloss.corpus.job import PARTS
+from gptloss.corpus.tally import CorpusLoss
+from gptloss.lessons.pitfalls import wrong_means
 from gptloss.models import find
 from gptloss.numbers import perplexity_text
 from gptloss.serving import runs
-from gptloss.serving.runs import Run
+from gptloss.serving.runs import BackgroundRun
 from views.visit import session
+from views.visit.visitor import visitor
 
 LOGS = {name: st.column_config.NumberColumn(format="%.5f") for name in ("loss, nats", "± (1 s.e.)", "bits per byte")}
 
 
-def conventions_table(here: list[Run]) -> None:
+def conventions_table(here: list[BackgroundRun]) -> None:
     """The runs that are shown, and all that this visitor asked for on this text before."""
-    mine = [run for run in runs.kept(runs.visitor()) if run.job.texts == here[0].job.texts and run.windows]
+    mine = [run for run in runs.kept(visitor()) if run.job.texts == here[0].job.texts and run.windows]
     all_runs = [*mine, *(run for run in here if run not in mine)]
     rows = [_row(run, part, result) for run in all_runs for part in PARTS if (result := run.result(part))]
     with st.container(border=True, gap="xsmall", key="data-conventions"):
@@ -32,7 +33,7 @@ def conventions_table(here: list[Run]) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=LOGS, key="conventions-frame")
 
 
-def _row(run: Run, part: str, result: CorpusLoss) -> dict[str, object]:
+def _row(run: BackgroundRun, part: str, result: CorpusLoss) -> dict[str, object]:
     plan = run.job.plan
     words = result.word_perplexity
     return {
@@ -54,7 +55,7 @@ def _row(run: Run, part: str, result: CorpusLoss) -> dict[str, object]:
     }
 
 
-def pitfalls(run: Run) -> None:
+def pitfalls(run: BackgroundRun) -> None:
     """Two means that are not the loss, with the numbers of these very windows."""
     with st.expander(
         "Two means that are not the loss", icon=":material/warning:", key="data-pitfalls", on_change=session.change
@@ -69,29 +70,19 @@ def pitfalls(run: Run) -> None:
             )
 
 
-def pitfalls_table(run: Run) -> pd.DataFrame:
+def pitfalls_table(run: BackgroundRun) -> pd.DataFrame:
     """For each part: the loss against the mean of batch means, and e^loss against the mean of perplexities."""
     rows = []
     for part in PARTS:
-        result = run.result(part)
-        if result:
-            losses = [
-                -total / tokens
-                for total, tokens in zip(result.window_log_likelihoods, result.window_tokens, strict=True)
-            ]
-            batches = fmean(fmean(losses[start : start + BATCH]) for start in range(0, len(losses), BATCH))
+        if result := run.result(part):
+            wrong = wrong_means(result, BATCH)
             rows.append(
                 {
                     "part": part,
                     "loss: mean over tokens": f"{result.loss:.5f}",
-                    f"mean of the means of batches of {BATCH}": f"{batches:.5f}",
+                    f"mean of the means of batches of {BATCH}": f"{wrong.batch_means:.5f}",
                     "perplexity: e^loss": perplexity_text(result.loss),
-                    "mean of the windows’ perplexities": perplexity_text(_log_mean_exp(losses)),
+                    "mean of the windows’ perplexities": perplexity_text(wrong.perplexities),
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _log_mean_exp(losses: list[float]) -> float:
-    most = max(losses)
-    return most + math.log(fmean(math.exp(loss - most) for loss in losses))

@@ -5,9 +5,9 @@ Files and what was pasted stay with the visitor: they are in the session, not in
 
 import streamlit as st
 
-from gptloss.analysis.words import decoded
 from gptloss.corpus import samples
-from gptloss.corpus.layout import Document, Texts, texts_of
+from gptloss.corpus.job import Document, Texts, texts_of
+from gptloss.corpus.text import decoded
 from gptloss.errors import GptlossError
 from gptloss.models.downloads.store import home
 from views.shared.markdown import literal
@@ -20,7 +20,7 @@ LARGEST = 2_000_000  # characters in all
 LARGEST_FILE = 2  # MB
 
 
-def chooser(settings: Settings) -> Texts | None:
+def text_controls(settings: Settings) -> Texts | None:
     """The choice, and what goes with it; the texts, or None if there are none yet."""
     if settings.data in ("files", "paste") and not st.session_state.get(CHOSEN):
         session.correct(
@@ -39,7 +39,7 @@ def chooser(settings: Settings) -> Texts | None:
     )
     with st.container(key="data-choice", gap="xsmall"):
         {"island": _island, "verdict": _verdict, "files": _files, "paste": _paste}[settings.data]()
-    return texts(settings)
+    return chosen_texts(settings)
 
 
 def _choose() -> None:
@@ -47,7 +47,7 @@ def _choose() -> None:
     session.change(data=st.session_state.data, look=None)
 
 
-def texts(settings: Settings) -> Texts | None:
+def chosen_texts(settings: Settings) -> Texts | None:
     """The chosen texts, if they are here and not empty; for fragments and callbacks."""
     if settings.data == "files":
         documents: tuple[Document, ...] = st.session_state.get(FILES, ())

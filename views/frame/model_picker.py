@@ -11,7 +11,8 @@ from gptloss.models.downloads.store import size_text
 from views.frame.model_offer import offer, title
 from views.shared.markdown import literal
 from views.visit import access, session
-from views.visit.settings import Settings, joined
+from views.visit.fields.text import joined
+from views.visit.settings import Settings
 
 
 def picker() -> None:

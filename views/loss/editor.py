@@ -9,7 +9,8 @@ from gptloss.models import find
 from gptloss.tokens import Token, text_of
 from views.loss.examples import PRESETS, Preset
 from views.visit import session
-from views.visit.settings import LINK_LIMIT, MAX_ROWS, Settings
+from views.visit.fields.kinds import MAX_ROWS
+from views.visit.settings import LINK_LIMIT, Settings
 
 # Of a row that is left out, to show where it goes wrong.
 TOKENS_SHOWN = 60

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from views.visit.settings import LECTURE_INPUTS, LECTURE_TARGETS
+from views.visit.fields.text import LECTURE_INPUTS, LECTURE_TARGETS
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from gptloss.lessons.ladder import in_units
 from gptloss.measures import uniform_loss
 from gptloss.models import find
-from gptloss.numbers import perplexity_text
-from gptloss.scoring.score import ScoredBatch
+from gptloss.numbers import in_units, perplexity_text
+from gptloss.scoring.batch import ScoredBatch
 from views.visit.settings import Settings
 
 

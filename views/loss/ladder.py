@@ -11,13 +11,14 @@ from gptloss.charts.theme import CONFIG, TARGET
 from gptloss.lessons.ladder import steps
 from gptloss.numbers import Units, odds_text, position_name, proba_text
 from gptloss.prediction.distribution import Distribution
-from gptloss.scoring.score import ScoredBatch
+from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tables import ladder_table as ladder_frame
 from gptloss.tables import predictions_table
 from views.components.ladder_table import chosen, first_column, ladder_data, ladder_table
 from views.visit import session
-from views.visit.settings import Asked, Settings
+from views.visit.settings import Settings
 
 LADDER = "ladder"
 TABLE_TOP = 20
@@ -37,18 +38,18 @@ def look_inside() -> None:
         st.info("No row can be scored yet: mend a row above, or choose an example.")
     else:
         ladder_table(
-            cached_ladder_data(settings.asked, _start(batch, settings), settings.units),
+            cached_ladder_data(settings.question, _start(batch, settings), settings.units),
             at=batch.index(*settings.at),
             key=LADDER,
             on_choose=_choose,
         )
         _explanation(batch, settings)
-        _charts(settings.asked, settings.at, settings.units)
+        _charts(settings.question, settings.at, settings.units)
         _tables(batch, settings)
 
 
 def _batch(settings: Settings) -> ScoredBatch | None:
-    return reading(*settings.asked).batch
+    return reading(settings.question).batch
 
 
 def _start(batch: ScoredBatch, settings: Settings) -> int:
@@ -56,9 +57,9 @@ def _start(batch: ScoredBatch, settings: Settings) -> int:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def cached_ladder_data(asked: Asked, start: int, units: Units) -> dict[str, Any]:
+def cached_ladder_data(question: Question, start: int, units: Units) -> dict[str, Any]:
     """What the ladder table shows from column `start` on; once for all visitors."""
-    batch = reading(*asked).batch
+    batch = reading(question).batch
     assert batch is not None
     return ladder_data(batch, start, units)
 
@@ -90,9 +91,9 @@ def _explanation(batch: ScoredBatch, settings: Settings) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _charts(asked: Asked, at: tuple[int, int], units: Units) -> None:
+def _charts(question: Question, at: tuple[int, int], units: Units) -> None:
     """The three charts of p_ij. What was drawn once is replayed, for any visitor."""
-    batch = reading(*asked).batch
+    batch = reading(question).batch
     assert batch is not None
     k = batch.index(*at)
     i, j = at

@@ -5,8 +5,8 @@ from itertools import accumulate
 
 import streamlit as st
 
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row
-from gptloss.scoring.score import ScoredBatch
 from views.visit import session
 from views.visit.settings import Settings
 
@@ -15,7 +15,7 @@ READ = "read"
 
 def follow(batch: ScoredBatch, settings: Settings) -> None:
     """Keep to the token that holds the byte where the chosen one began, if another model reads the same texts."""
-    model, *read = settings.asked
+    model, *read = settings.question
     begun = {row.number: _begin(row) for row in batch.rows}
     last_model, last_read, last_begun = st.session_state.get(READ, ("", [], {}))
     st.session_state[READ] = model, read, begun

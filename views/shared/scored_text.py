@@ -8,13 +8,15 @@ from streamlit.delta_generator import DeltaGenerator
 from gptloss.errors import GptlossError, TooLongError
 from gptloss.models import find
 from gptloss.numbers import position_name
-from gptloss.scoring.score import ScoredBatch
+from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.question import Question
 from gptloss.serving.readings import long_reading, stride_of
 from views.components.token_strip import batch_data
 from views.loss.editor import start_of
 from views.shared.keep_position import follow
 from views.visit import session
-from views.visit.settings import Asked, Settings, joined
+from views.visit.fields.text import joined
+from views.visit.settings import Settings
 
 # A text of this many tokens is scored before a bar would be read.
 QUICK = 300
@@ -57,7 +59,7 @@ def explored(settings: Settings) -> ScoredBatch | None:
     """
     place = st.empty()
     try:
-        found = long_reading(settings.asked, lambda done, total: report(place, done, total))
+        found = long_reading(settings.question, lambda done, total: report(place, done, total))
     except GptlossError as error:
         session.unusable(error)
     place.empty()
@@ -77,20 +79,20 @@ def explored(settings: Settings) -> ScoredBatch | None:
 
 def scored(settings: Settings) -> ScoredBatch | None:
     """The same, from the cache, for fragments and callbacks: draws nothing."""
-    return long_reading(settings.asked).batch
+    return long_reading(settings.question).batch
 
 
-def batch_of(asked: Asked) -> ScoredBatch:
+def batch_of(question: Question) -> ScoredBatch:
     """What was scored of it, for a chart that is drawn from it."""
-    batch = long_reading(asked).batch
+    batch = long_reading(question).batch
     assert batch is not None, "only what was scored is drawn"
     return batch
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def strip_of(asked: Asked) -> dict[str, Any]:
+def strip_of(question: Question) -> dict[str, Any]:
     """What the token strip shows of it; once for all visitors and pages."""
-    return batch_data(batch_of(asked))
+    return batch_data(batch_of(question))
 
 
 def report(place: DeltaGenerator, done: int, total: int) -> None:

@@ -8,18 +8,18 @@ import streamlit as st
 from gptloss.analysis.words import RANK_CLASSES, Stretch, rank_counts, sentences, totals, words
 from gptloss.charts.loss import expected_chart
 from gptloss.charts.stretches import costliest_tokens_chart, costliest_words_chart, sentence_chart
-from gptloss.charts.surprise import loss_chart, rank_chart
+from gptloss.charts.surprise import loss_chart, rank_counts_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units, perplexity_text, position_name, proba_text
-from gptloss.scoring.score import ScoredBatch
+from gptloss.numbers import Units, in_units, perplexity_text, position_name, proba_text
+from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.question import Question
 from gptloss.tables import rank_table, text_csv, text_table
 from views.components.ladder_table import chosen
 from views.components.token_strip import token_strip
 from views.loss.ladder import DIGITS
 from views.shared.scored_text import batch_of, scored, strip_of
 from views.visit import session
-from views.visit.settings import Asked, Settings
+from views.visit.settings import Settings
 
 STRIP = "text-strip"
 COLOURS = ("loss", "probability", "rank", "entropy")
@@ -65,11 +65,11 @@ def surprise() -> None:
         return session.write_link()
     text, expected = st.columns([3, 2], gap="medium")
     with expected.container(border=True):
-        _expected(settings.asked, settings.at)
+        _expected(settings.question, settings.at)
     with text:
         _colours(settings)
         token_strip(
-            strip_of(settings.asked),
+            strip_of(settings.question),
             at=batch.index(*settings.at),
             key=STRIP,
             on_choose=_choose,
@@ -79,7 +79,7 @@ def surprise() -> None:
             units=settings.units,
         )
     with st.container(border=True):
-        _losses(settings.asked, settings.at, settings.units)
+        _losses(settings.question, settings.at, settings.units)
     session.write_link()
 
 
@@ -110,9 +110,9 @@ def _choose() -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _expected(asked: Asked, at: tuple[int, int]) -> None:
+def _expected(question: Question, at: tuple[int, int]) -> None:
     """What was drawn once is replayed, for any visitor."""
-    batch = batch_of(asked)
+    batch = batch_of(question)
     k = batch.index(*at)
     said = (
         f"Bars of the likeliest tokens. {position_name(*at)}: the token was {batch.targets[k].label}, probability"
@@ -122,23 +122,23 @@ def _expected(asked: Asked, at: tuple[int, int]) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _losses(asked: Asked, at: tuple[int, int], units: Units) -> None:
-    batch = batch_of(asked)
+def _losses(question: Question, at: tuple[int, int], units: Units) -> None:
+    batch = batch_of(question)
     chart = loss_chart(batch, batch.index(*at), units)
     said = f"The loss of each of {_count(len(batch), 'token')}, and the running mean, which ends at the loss."
     st.plotly_chart(chart, key="text-losses", config=CONFIG, alt=said)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def charts(asked: Asked, units: Units) -> None:
+def charts(question: Question, units: Units) -> None:
     """Where the loss is: by sentence, by rank, by token, by word. No click changes these."""
-    batch = batch_of(asked)
+    batch = batch_of(question)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True):
         said = "Bars, as wide as a sentence has tokens and as high as its mean loss. The table has each of them."
         st.plotly_chart(sentence_chart(sentences(batch), units), key="text-sentences", config=CONFIG, alt=said)
     with right.container(border=True):
-        st.plotly_chart(rank_chart(batch.ranks), key="text-ranks", config=CONFIG, alt=_ranks(batch))
+        st.plotly_chart(rank_counts_chart(batch.ranks), key="text-ranks", config=CONFIG, alt=_ranks(batch))
     left, right = st.columns(2, gap="medium")  # anew, for the order on a phone
     with left.container(border=True):
         said = "The ten tokens with the highest losses, each with the words around it."
@@ -175,7 +175,7 @@ def tables() -> None:
             st.dataframe(rank_table(batch.ranks), hide_index=True, column_config=SHARE, key="text-ranks-frame")
     st.download_button(
         "All tokens as CSV",
-        partial(_csv, settings.asked),
+        partial(_csv, settings.question),
         "surprise.csv",
         "text/csv",
         icon=":material/download:",
@@ -184,9 +184,9 @@ def tables() -> None:
     )
 
 
-def _csv(asked: Asked) -> str:
+def _csv(question: Question) -> str:
     """Made when it is asked for."""
-    return text_csv(batch_of(asked))
+    return text_csv(batch_of(question))
 
 
 def _parts(name: str, parts: tuple[Stretch, ...]) -> pd.DataFrame:

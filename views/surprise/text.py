@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 import gptloss
-from gptloss.analysis.words import decoded
+from gptloss.corpus.text import decoded
 from gptloss.errors import GptlossError
 from views.shared.scored_text import own_text, take
 from views.visit import session

@@ -7,19 +7,19 @@ from statistics import fmean
 
 import streamlit as st
 
-from gptloss.lessons.ladder import in_units
 from gptloss.models import find
-from gptloss.numbers import proba_text
-from gptloss.prediction.sampling import Sampler, Step
-from gptloss.scoring.score import ScoredBatch
-from gptloss.serving.continuations import Path, Start, path, prompt_of
+from gptloss.numbers import in_units, proba_text
+from gptloss.prediction.sampling import SampledToken, Sampler
+from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.continuations import Continuation, Start, continuation, prompt_of
 from gptloss.tokens import Token
 from views.components.token_strip import Cell, strip_data, token_strip
 from views.shared.scored_text import scored
 from views.shared.ticks import rest
 from views.temperature.controls import PATHS, sampler_of
 from views.visit import session
-from views.visit.settings import MOST_MADE, Settings
+from views.visit.fields.sampling import MOST_MADE
+from views.visit.settings import Settings
 
 # Seconds between two tokens while it plays; how long the page may be busy with the tokens that a link asks for, and
 # then every tick.
@@ -36,7 +36,7 @@ def generation(settings: Settings) -> None:
     The buttons stand outside of what ticks: only a run of the whole page can stop it. Another text, model or source
     does so too.
     """
-    told = settings.asked, settings.source
+    told = settings.question, settings.source
     if session.just_opened() or st.session_state.get("told") != told:
         st.session_state.playing = False
     st.session_state.told = told
@@ -80,12 +80,14 @@ def _start_over() -> None:
     session.change(made=0)
 
 
-def _ways(batch: ScoredBatch, settings: Settings) -> tuple[Path, Path]:
+def _ways(batch: ScoredBatch, settings: Settings) -> tuple[Continuation, Continuation]:
     """The greedy path and the sampled one; the same at temperature 0."""
     prompt = prompt_of(next(row for row in batch.rows if row.number == settings.at[0]))
     sampler = sampler_of(settings)
     greedy = Start(settings.model, prompt, GREEDY, 0)
-    return path(greedy), path(greedy if sampler.greedy else Start(settings.model, prompt, sampler, settings.seed))
+    return continuation(greedy), continuation(
+        greedy if sampler.greedy else Start(settings.model, prompt, sampler, settings.seed)
+    )
 
 
 @st.fragment(key=PATHS)
@@ -102,9 +104,9 @@ def _paths() -> None:
     )
     place, end = st.empty(), time.monotonic() + PATIENCE
     for way in _ways(batch, settings):
-        while len(way.steps) < settings.made and time.monotonic() < end:
+        while len(way.tokens) < settings.made and time.monotonic() < end:
             way.grow(settings.made)
-            place.caption(f"Token {len(way.steps)} of {settings.made} is made …")
+            place.caption(f"Token {len(way.tokens)} of {settings.made} is made …")
     place.empty()
     if _playing() or not _made(_ways(batch, settings), settings.made):
         st.fragment(_tick, run_every=TICK)()
@@ -136,15 +138,15 @@ def _tick() -> None:
     rest("paths", done=done and not _playing())
 
 
-def _grow(way: Path, goal: int) -> None:
+def _grow(way: Continuation, goal: int) -> None:
     """Make what is missing, for a moment; the next tick goes on."""
     end = time.monotonic() + STRETCH
-    while len(way.steps) < goal and time.monotonic() < end:
+    while len(way.tokens) < goal and time.monotonic() < end:
         way.grow(goal)
 
 
-def _made(ways: Sequence[Path], goal: int) -> bool:
-    return all(len(way.steps) >= goal for way in ways)
+def _made(ways: Sequence[Continuation], goal: int) -> bool:
+    return all(len(way.tokens) >= goal for way in ways)
 
 
 def _playing() -> bool:
@@ -160,7 +162,7 @@ def _both(goal: int) -> None:
     token_strip(legend, None, "path-legend", None, colour="probability", units=settings.units)
     for n, (column, way) in enumerate(zip(st.columns(2, gap="medium"), ways, strict=True)):
         with column.container(border=True, height="stretch", key=f"path-{n}"):
-            _path(n, way, way.steps[:goal], settings)
+            _path(n, way, way.tokens[:goal], settings)
     _say(goal, _made(ways, goal), settings)
 
 
@@ -173,7 +175,7 @@ def _say(goal: int, done: bool, settings: Settings) -> None:
         st.text("At temperature 0 nothing is left to chance: both paths are the same.")
 
 
-def _path(n: int, way: Path, steps: Sequence[Step], settings: Settings) -> None:
+def _path(n: int, way: Continuation, steps: Sequence[SampledToken], settings: Settings) -> None:
     with st.container(key=f"title-path-{n}"):
         st.text(TITLES[n] + (f": {_sampling(settings)}" if n and steps else ""))
     token = find(settings.model).tokenizer().token
@@ -201,7 +203,7 @@ def _sampling(settings: Settings) -> str:
     return ", ".join([f"temperature {settings.temperature:g}", *cuts, f"seed {settings.seed}"])
 
 
-def _cell(k: int, step: Step) -> Cell:
+def _cell(k: int, step: SampledToken) -> Cell:
     top = tuple((likely.token.label, likely.log_proba) for likely in step.top)
     return Cell(step.token.label, k, f"token {k + 1}", "", step.log_proba, step.rank, step.entropy, top)
 

@@ -8,7 +8,8 @@ import streamlit as st
 from gptloss.models import find
 from gptloss.prediction.sampling import Sampler
 from views.visit import session
-from views.visit.settings import HOTTEST, LARGEST_SEED, Settings
+from views.visit.fields.sampling import HOTTEST, LARGEST_SEED
+from views.visit.settings import Settings
 
 # The fragments that change with the sampler: the charts, and the continuation.
 CHARTS, PATHS = "sampling-charts", "sampling-paths"

@@ -11,22 +11,23 @@ from gptloss.charts.loss import position_title
 from gptloss.charts.sampling import Choice
 from gptloss.models import find
 from gptloss.prediction.sampling import Sampler, draw
+from gptloss.serving.question import Question
 from views.shared.scored_text import batch_of, scored
 from views.temperature.controls import BOOK_WORDS, sampler_of
-from views.visit.settings import Asked, Settings
+from views.visit.settings import Settings
 
 # The book's logits for its nine words.
 BOOK_LOGITS = (4.51, 0.89, -1.90, 6.75, 1.63, -1.62, -1.89, 6.28, 1.79)
 
 # Where the distribution comes from: the rows and a position in them, or the book (None).
-Subject = tuple[Asked, tuple[int, int]] | None
+Subject = tuple[Question, tuple[int, int]] | None
 
 
 def subject_of(settings: Settings) -> Subject:
     """What the charts are about; None for the book, and if no row can be scored."""
     if settings.source == "book" or scored(settings) is None:
         return None
-    return settings.asked, settings.at
+    return settings.question, settings.at
 
 
 @lru_cache(maxsize=8)
@@ -34,8 +35,8 @@ def choice_of(subject: Subject, sampler: Sampler) -> Choice:
     """The three charts of a distribution ask for the same one."""
     if subject is None:
         return Choice(torch.tensor(BOOK_LOGITS), BOOK_WORDS.__getitem__, sampler)
-    asked, at = subject
-    batch, tokenizer = batch_of(asked), find(asked[0]).tokenizer()
+    question, at = subject
+    batch, tokenizer = batch_of(question), find(question.model).tokenizer()
     target = batch.targets[batch.index(*at)].id
     return Choice(batch.logits_at(*at), lambda id: tokenizer.token(id).label, sampler, target)
 
@@ -44,8 +45,8 @@ def title_of(subject: Subject) -> str:
     """Which distribution it is, for the title of a chart: `p12 after “every effort”`."""
     if subject is None:
         return "After “every effort moves you”"
-    asked, at = subject
-    return position_title(batch_of(asked), *at)
+    question, at = subject
+    return position_title(batch_of(question), *at)
 
 
 def counts_of(subject: Subject, sampler: Sampler, n: int, seed: int) -> Int[Tensor, " v"]:

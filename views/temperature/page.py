@@ -10,10 +10,10 @@ from gptloss.charts.draws import draws_chart
 from gptloss.charts.sampling import bars_chart, ranks_chart
 from gptloss.charts.temperature import best_sentence, temperature_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import Units, position_name
+from gptloss.numbers import Units, in_units, position_name
 from gptloss.prediction.sampling import Sampler
 from gptloss.serving import continuations
+from gptloss.serving.question import Question
 from views.components.ladder_table import chosen
 from views.components.token_strip import token_strip
 from views.shared.scored_text import batch_of, scored, strip_of
@@ -21,7 +21,8 @@ from views.shared.ticks import rest
 from views.temperature.controls import CHARTS, change, controls, give, sampler_of
 from views.temperature.distribution import Subject, choice_of, counts_of, subject_of, title_of, token_table
 from views.visit import session
-from views.visit.settings import DRAWS, LARGEST_SEED, Asked, Settings
+from views.visit.fields.sampling import DRAWS, LARGEST_SEED
+from views.visit.settings import Settings
 
 STRIP = "sampling-strip"
 SOURCES = {"text": "The chosen position of my text", "book": "The book’s nine words"}
@@ -89,8 +90,8 @@ def reshape() -> None:
 
 def _strip(settings: Settings) -> None:
     token_strip(
-        strip_of(settings.asked),
-        at=batch_of(settings.asked).index(*settings.at),
+        strip_of(settings.question),
+        at=batch_of(settings.question).index(*settings.at),
         key=STRIP,
         on_choose=_choose,
         units=settings.units,
@@ -159,8 +160,8 @@ def _draws_chart(subject: Subject, sampler: Sampler, n: int, seed: int) -> None:
 
 def _loss(settings: Settings) -> None:
     """The loss of the whole text at every temperature, when it is worked out."""
-    work = continuations.curve(settings.asked)
-    while len(batch_of(settings.asked)) <= QUICK and not work.finished:
+    work = continuations.curve(settings.question)
+    while len(batch_of(settings.question)) <= QUICK and not work.finished:
         work.grow()
     if work.finished:
         _work_out()
@@ -173,32 +174,32 @@ def _work_out() -> None:
     settings = session.settings()
     if scored(settings) is None:
         return
-    work, total = continuations.curve(settings.asked), len(batch_of(settings.asked))
+    work, total = continuations.curve(settings.question), len(batch_of(settings.question))
     rest("curve", done=work.finished is not None)
     if work.finished is None:
         work.grow()
         st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")
     else:
-        _loss_chart(settings.asked, settings.temperature, settings.units, work.finished)
+        _loss_chart(settings.question, settings.temperature, settings.units, work.finished)
         if settings.temperature == 0 and work.finished.best > 0:
             st.caption("At temperature 0 the loss is infinite: some token is not the model’s first choice.")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _loss_chart(asked: Asked, temperature: float, units: Units, _curve: TemperatureCurve) -> None:
+def _loss_chart(question: Question, temperature: float, units: Units, _curve: TemperatureCurve) -> None:
     """`_curve` follows from the rest."""
     alt = f"The loss of the whole text at temperatures from 0.1 to 10: {best_sentence(_curve, units)}."
     st.plotly_chart(temperature_chart(_curve, temperature, units), key="loss-by-temperature", config=CONFIG, alt=alt)
 
 
-def _tables(subject: tuple[Asked, tuple[int, int]], settings: Settings) -> None:
+def _tables(subject: tuple[Question, tuple[int, int]], settings: Settings) -> None:
     with st.expander(
         "The numbers as tables", icon=":material/table:", key="sampling-tables", on_change=session.change
     ) as tables:
         if tables.open:
             st.caption("The likeliest tokens, before and after, and how often each was drawn")
             st.dataframe(token_table(subject, settings), hide_index=True, column_config=DIGITS, key="sampling-frame")
-            curve = continuations.curve(settings.asked).finished
+            curve = continuations.curve(settings.question).finished
             if curve:
                 st.caption(f"The loss of the whole text, in {settings.units} per token")
                 st.dataframe(_loss_table(curve, settings.units), hide_index=True, key="temperature-frame")

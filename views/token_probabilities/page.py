@@ -7,9 +7,9 @@ from gptloss.charts.loss import position_title
 from gptloss.charts.probabilities import likeliest_chart
 from gptloss.charts.ranks import cumulative_chart, rank_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.numbers import in_units, odds_text, perplexity_text, proba_text
 from gptloss.prediction.distribution import softmax_latex
+from gptloss.serving.question import Question
 from gptloss.tables import predictions_table
 from views.components.ladder_table import chosen
 from views.components.token_strip import token_strip
@@ -21,7 +21,9 @@ from views.token_probabilities.pins import pinned, pins
 from views.token_probabilities.position import Place, place
 from views.token_probabilities.search import search
 from views.visit import session
-from views.visit.settings import FEWEST_SHOWN, MOST_SHOWN, Asked, Pin, Settings, View
+from views.visit.fields.kinds import Pin
+from views.visit.fields.probabilities import FEWEST_SHOWN, MOST_SHOWN, View
+from views.visit.settings import Settings
 
 STRIP = "strip"
 VIEWS = {"probas": "Probabilities", "logits": "Logits"}
@@ -54,14 +56,14 @@ def look_around() -> None:
         pins(here)
     pinned(here)
     with st.container(border=True):
-        _shares(settings.asked, settings.at, settings.pins, here)
+        _shares(settings.question, settings.at, settings.pins, here)
     _tables(here)
     session.write_link()
 
 
 def _strip(here: Place) -> None:
     token_strip(
-        strip_of(here.settings.asked),
+        strip_of(here.settings.question),
         at=here.batch.index(*here.at),
         key=STRIP,
         on_choose=_choose,
@@ -111,11 +113,11 @@ def _charts(here: Place, said: str) -> None:
     with left.container(border=True):
         _bar_controls(settings)
         shown = settings.shown, settings.view
-        _likeliest(settings.asked, settings.at, shown, settings.token, settings.pins, here, said)
+        _likeliest(settings.question, settings.at, shown, settings.token, settings.pins, here, said)
     with right.container(border=True):
         _cut_controls(here)
         cuts = settings.top_k, settings.top_p
-        _ranks(settings.asked, settings.at, cuts, settings.token, settings.pins, here, said)
+        _ranks(settings.question, settings.at, cuts, settings.token, settings.pins, here, said)
 
 
 def _bar_controls(settings: Settings) -> None:
@@ -166,7 +168,7 @@ def _cut_controls(here: Place) -> None:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _likeliest(
-    asked: Asked,
+    question: Question,
     at: tuple[int, int],
     shown: tuple[int, View],
     token: int | None,
@@ -184,7 +186,7 @@ def _likeliest(
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _ranks(
-    asked: Asked,
+    question: Question,
     at: tuple[int, int],
     cuts: tuple[int, float],
     token: int | None,
@@ -198,7 +200,7 @@ def _ranks(
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _shares(asked: Asked, at: tuple[int, int], pinned: tuple[Pin, ...], _here: Place) -> None:
+def _shares(question: Question, at: tuple[int, int], pinned: tuple[Pin, ...], _here: Place) -> None:
     chart = cumulative_chart(_here.here, _here.name, _here.others)
     half, most, nearly = _here.here.holders()
     alt = f"The likeliest tokens added up: {half:,} hold half of the probability, {most:,} 90 %, {nearly:,} 99 %."

@@ -5,14 +5,14 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from gptloss.lessons.ladder import in_units
-from gptloss.numbers import position_name, proba_text
+from gptloss.numbers import in_units, position_name, proba_text
 from gptloss.tokens import text_of
 from views.loss.ladder import DIGITS
 from views.shared.markdown import literal
 from views.token_probabilities.position import PIN_SIGNS, Place
 from views.visit import session
-from views.visit.settings import MOST_PINS, Pin
+from views.visit.fields.kinds import Pin
+from views.visit.fields.probabilities import MOST_PINS
 
 # Of what was read before a position, the last letters.
 LETTERS = 32

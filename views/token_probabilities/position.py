@@ -9,12 +9,13 @@ from gptloss.charts.theme import RUNS, TARGET
 from gptloss.errors import GptlossError
 from gptloss.numbers import position_name
 from gptloss.prediction.distribution import Distribution
+from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.predictions import Prediction
-from gptloss.scoring.score import ScoredBatch
 from gptloss.tokens import Token
 from views.shared.scored_text import scored
 from views.visit import session
-from views.visit.settings import Pin, Settings
+from views.visit.fields.kinds import Pin
+from views.visit.settings import Settings
 
 # The target, what was searched for, the pins: told apart by their signs, not by their colours alone.
 TARGET_SIGN, FOUND_SIGN, PIN_SIGNS = "▸", "◆", "①②③"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from gptloss.models import DEFAULT_MODEL, REGISTRY
-from views.visit.links import is_free_name
+from gptloss.models.names import is_free_name
 
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 # What a proxy or a tunnel adds to a request.

@@ -11,9 +11,9 @@ from gptloss.models.checkpoints import weights
 from gptloss.models.checkpoints.json_tokens import json_tokenizer
 from gptloss.models.checkpoints.start_token import start_id
 from gptloss.models.downloads import hub
+from gptloss.models.names import HUB, is_of_hub
 from gptloss.tokens import GPT2_FILE, Tokenizer, gpt2_tokenizer
 
-HUB = "hf:"
 # What the architectures call the number of tokens that can be read at once.
 CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 # Without such a number the architecture has no limit; this is one that a page can show.
@@ -116,8 +116,8 @@ def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokeni
     stored = weights.headers(folder)
     info = ModelInfo(
         name=name,
-        title=name.removeprefix(HUB) if name.startswith(HUB) else folder.resolve().name,
-        weights="pretrained" if name.startswith(HUB) else "from a folder",
+        title=name.removeprefix(HUB) if is_of_hub(name) else folder.resolve().name,
+        weights="pretrained" if is_of_hub(name) else "from a folder",
         vocab_size=v,
         context_length=_context_length(architecture, text),
         parameters=_parameters(stored, config.get("tie_word_embeddings", True)),

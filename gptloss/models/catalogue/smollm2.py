@@ -98,7 +98,8 @@ def load() -> "Llama":
     """The model. Raises `NotHereError` before the pull, `GptlossError` for damaged files."""
     if not here():
         raise NotHereError(NAME)
-    from gptloss.models.architectures.llama import Llama, LlamaConfig, from_folder
+    from gptloss.models.architectures.llama import Llama, LlamaConfig
+    from gptloss.models.checkpoints.llama import from_folder
 
     return Llama(replace(INFO, source=source()), from_folder(store.folder(NAME), LlamaConfig()), tokenizer())
 

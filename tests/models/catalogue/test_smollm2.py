@@ -28,10 +28,11 @@ from gptloss import GptlossError, load_model, score
 from gptloss.cli.models import as_json
 from gptloss.errors import NotHereError
 from gptloss.models import REGISTRY, LanguageModel, Progress, is_here, pull
-from gptloss.models.architectures.llama import LlamaConfig, LlamaModel, from_folder
+from gptloss.models.architectures.llama import LlamaConfig, LlamaModel
 from gptloss.models.catalogue import smollm2
 from gptloss.models.checkpoints import gguf as gguf_file
 from gptloss.models.checkpoints.json_tokens import JsonTokenizer
+from gptloss.models.checkpoints.llama import from_folder
 from gptloss.models.downloads import hub, store
 from tests.browser.driver import ROOT
 from tests.fake_hub import Hub

@@ -9,7 +9,8 @@ from transformers import AutoTokenizer
 
 from gptloss import GptlossError, load_model
 from gptloss.corpus import conventions
-from gptloss.corpus.scoring import Tally, scored_windows
+from gptloss.corpus.scoring import scored_windows
+from gptloss.corpus.tally import Tally
 from gptloss.models import find
 from tests.conftest import byte_tokenizer_json
 from tests.models.catalogue.test_checkpoint import change_config, save_gpt2

@@ -24,7 +24,9 @@ from tests.test_app import numbers, page, query, texts
 from views.compare.controls import texts as compared_texts
 from views.shared import scored_text
 from views.visit import access
-from views.visit.settings import PARAGRAPH, Settings, joined
+from views.visit.fields.compare import PARAGRAPH
+from views.visit.fields.text import joined
+from views.visit.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,8 +15,9 @@ from streamlit.testing.v1 import AppTest
 from gptloss import load_model
 from gptloss.corpus import samples
 from gptloss.corpus.conventions import plan
-from gptloss.corpus.layout import Document, Job, texts_of
-from gptloss.corpus.scoring import Tally, scored_windows
+from gptloss.corpus.job import Document, Job, texts_of
+from gptloss.corpus.scoring import scored_windows
+from gptloss.corpus.tally import Tally
 from gptloss.errors import GptlossError
 from gptloss.serving import runs
 from tests.browser.driver import ROOT
@@ -36,11 +37,10 @@ RULER, ALONG, HISTOGRAM, CONTEXT = 0, 3, 4, 5  # after it
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs of other tests would be results here; a click waits for its run, so that there are no ticks."""
-    runs._runs.clear()
+    runs.stop_and_forget_all()
     monkeypatch.setattr("views.data_set_loss.numbers.SHORT", 60.0)
     yield
-    for run in list(runs._runs.values()):
-        run.stop()
+    runs.stop_and_forget_all()
 
 
 def opened(**query: Any) -> AppTest:
@@ -345,7 +345,7 @@ def test_the_second_models_numbers_are_never_shown_as_the_firsts() -> None:
 
 def test_another_visitors_run_can_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     ran(opened())
-    run = next(iter(runs._runs.values()))
+    run = runs.all_runs()[0]
     monkeypatch.setattr(type(run), "running", True)
     run.visitors, run.state = {"another": 0.0}, "running"
     app = opened()
@@ -356,12 +356,12 @@ def test_another_visitors_run_can_be_joined(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_more_windows_than_a_page_can_draw_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gptloss.corpus.layout.MOST_WINDOWS", 100)
+    monkeypatch.setattr("views.data_set_loss.jobs.MOST_WINDOWS", 100)
     app = opened(window="16")
     assert "windows, and this page takes 100; choose a larger window" in app.error[0].value.replace("\\", "")
     button(app, "Run").click().run()
     assert "this page takes 100" in texts(app)
-    assert not runs._runs
+    assert not runs.all_runs()
 
 
 def test_a_second_model_that_is_not_here_is_left_out() -> None:

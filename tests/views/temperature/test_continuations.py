@@ -1,5 +1,7 @@
 """Generating on "Temperature and sampling": the continuations, run without a browser."""
 
+import gc
+import weakref
 from dataclasses import replace
 from itertools import islice
 
@@ -8,13 +10,14 @@ from streamlit.testing.v1 import AppTest
 
 from gptloss import load_model
 from gptloss.prediction.sampling import Sampler, generate
-from gptloss.serving import continuations as paths
-from gptloss.serving import readings
+from gptloss.serving import continuations as serving
+from gptloss.serving import models
+from gptloss.serving.continuations import Start, continuation
 from gptloss.tokens import ByteTokenizer
 from tests.test_app import button, query, texts
 from tests.views.temperature.test_page import BOOK, TOY, continuations, open_page
 from views.temperature.continuations import visible
-from views.visit.settings import MOST_MADE
+from views.visit.fields.sampling import MOST_MADE
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -129,34 +132,37 @@ def test_who_leaves_while_it_plays_finds_it_stopped() -> None:
     assert button(app, "Play")
 
 
-def start(prompt: str) -> paths.Start:
-    return paths.Start("bigram", tuple(prompt.encode()), Sampler(), 123)
+def start(prompt: str) -> Start:
+    return Start("bigram", tuple(prompt.encode()), Sampler(), 123)
 
 
-def test_a_path_is_made_once_for_all_and_goes_on_after_it_was_put_away() -> None:
-    way = paths.path(start("shared"))
-    assert paths.path(start("shared")) is way
+def test_a_continuation_is_made_once_for_all_and_goes_on_after_it_was_put_away() -> None:
+    shared = continuation(start("shared"))
+    assert continuation(start("shared")) is shared
     for n in range(1, 31):
-        if n % 10 == 0:  # other paths push its reader out
-            for k in range(paths.MOST_READERS + 1):
-                paths.path(start(f"other {n} {k}")).grow(1)
-        way.grow(n)
-        way.grow(n)  # it is there already
-    assert len(way.steps) == 30
-    ids = [step.token.id for step in islice(generate(load_model("bigram"), "shared", Sampler()), 30)]
-    assert [step.token.id for step in way.steps] == ids
+        if n % 10 == 0:  # others push its reader out
+            for k in range(serving.MOST_READERS + 1):
+                continuation(start(f"other {n} {k}")).grow(1)
+        shared.grow(n)
+        shared.grow(n)  # it is there already
+    assert len(shared.tokens) == 30
+    ids = [made.token.id for made in islice(generate(load_model("bigram"), "shared", Sampler()), 30)]
+    assert [made.token.id for made in shared.tokens] == ids
 
 
-def test_no_more_paths_and_readers_are_kept_than_said() -> None:
-    for k in range(paths.MOST_PATHS + 5):
-        paths.path(start(f"many {k}")).grow(1)
-    assert len(paths._paths._slots) == paths.MOST_PATHS
-    assert len(paths._kept("bigram").readers._slots) == paths.MOST_READERS
+def test_no_more_continuations_are_kept_than_said() -> None:
+    first = weakref.ref(continuation(start("many 0")))
+    for k in range(1, serving.MOST_CONTINUATIONS):
+        continuation(start(f"many {k}"))
+    assert first() is not None
+    continuation(start("one too many"))
+    gc.collect()
+    assert first() is None
 
 
-def test_readers_go_with_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readings, "_toys", readings.Shelf[readings.Held](1))
-    paths.path(start("gone")).grow(1)
-    owners = len(paths._with_model)
-    readings.held("uniform")  # takes the bigram's place
-    assert len(paths._with_model) == owners - 1
+def test_what_reads_goes_with_its_model() -> None:
+    continuation(start("gone")).grow(1)
+    model = weakref.ref(models.loaded("bigram").model)
+    models.unload_all()
+    gc.collect()
+    assert model() is None

@@ -1,12 +1,13 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from views.visit.fields import PLAIN, Plain
+from views.visit.fields.kinds import Choice, Decimal, Kind, Switch, Whole
 from views.visit.links import from_query, to_query
-from views.visit.settings import LINK_LIMIT, Settings
+from views.visit.settings import KINDS, LINK_LIMIT, Settings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 ROWS = st.lists(TEXT, min_size=1, max_size=8).map(tuple)
@@ -23,7 +24,7 @@ def test_a_link_is_the_state(
 ) -> None:
     same = st.lists(TEXT, min_size=len(inputs), max_size=len(inputs)).map(tuple)
     targets = data.draw(st.none() | same)
-    settings = Settings("gpt2-untrained", inputs, targets, (i, j), units, step)  # type: ignore[arg-type]
+    settings = Settings(inputs=inputs, targets=targets, at=(i, j), units=units, step=step)  # type: ignore[arg-type]
     assert through_a_link(settings) == (settings, [])
 
 
@@ -35,16 +36,23 @@ NOT_THE_FIRST = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("plain", PLAIN, ids=lambda plain: plain.field)
-def test_each_plain_field_is_in_the_link_and_a_bad_one_is_said(plain: Plain) -> None:
-    settings = replace(Settings(), **{plain.field: NOT_THE_FIRST[plain.field]})
-    assert list(to_query(settings)) == [plain.name]
+WORDS = {name: kind for name, kind in KINDS.items() if isinstance(kind, Choice | Decimal | Switch | Whole)}
+
+
+def test_every_word_is_tried() -> None:
+    assert set(WORDS) == set(NOT_THE_FIRST)
+
+
+@pytest.mark.parametrize(("name", "kind"), WORDS.items(), ids=list(WORDS))
+def test_each_word_is_in_the_link_and_a_bad_one_is_said(name: str, kind: Kind[Any]) -> None:
+    settings = replace(Settings(), **{name: NOT_THE_FIRST[name]})
+    assert list(to_query(settings)) == [kind.word]
     assert through_a_link(settings) == (settings, [])
     for bad in ("", "-1", "nan", "1e1", "x" * 99):
-        fallen_back, (notice,) = from_query({plain.name: [bad], "at": ["12"]})
+        fallen_back, (notice,) = from_query({kind.word: [bad], "at": ["12"]})
         assert fallen_back == replace(Settings(), at=(1, 2))
-        assert notice.startswith(f"The link asks for {plain.name} ")
-        assert f"use {plain.allowed}" in notice
+        assert notice.startswith(f"The link asks for {kind.word} ")
+        assert f"use {kind.allowed}" in notice
 
 
 def test_numbers_out_of_range_are_said() -> None:

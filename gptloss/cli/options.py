@@ -1,4 +1,4 @@
-"""How a command computes: `--kernel`, `--threads` and `--precision`, which every command that scores has."""
+"""Options of every command that scores: `--model`, and how it computes: `--kernel`, `--threads`, `--precision`."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gptloss.errors import GptlossError
-from gptloss.models import load_model
+from gptloss.models import DEFAULT_MODEL, load_model
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
@@ -58,3 +58,13 @@ def load(options: argparse.Namespace) -> "LanguageModel":
     """The model that the options ask for, and the process set to compute as they say. Raises `GptlossError`."""
     use_compute(options.kernel, options.threads)
     return load_model(options.model, dtype="float64" if options.precision == "float64" else "float32")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add `--model NAME`, which every command that scores has."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a name, a folder or hf:owner/name; default: %(default)s",
+    )

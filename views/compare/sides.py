@@ -1,0 +1,149 @@
+"""The sides of a comparison, and the chosen place in each of them. No side holds a model in memory."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gptloss.analysis.alignment import (
+    AlignedToken,
+    Span,
+    aligned_token_at,
+    aligned_tokens,
+    spans_of_text,
+    spans_of_tokens,
+    widest,
+)
+from gptloss.errors import GptlossError
+from gptloss.numbers import Units
+from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.make_once import MakeOnceCache
+from gptloss.serving.models import in_memory
+from gptloss.serving.question import Question
+from gptloss.serving.readings import reading
+from views.compare.controls import titled_questions
+from views.components.ladder_table import COLUMNS, first_column
+from views.loss.ladder import cached_ladder_data
+from views.visit import session
+from views.visit.settings import Settings
+
+# As many columns as a ladder shows: 6 MB under GPT-2.
+MOST_LINES = 8
+
+
+@dataclass(frozen=True)
+class SideQuestion:
+    """A side before it is read: its number n, its title, and what it asks of a model."""
+
+    n: int
+    title: str
+    question: Question
+
+
+@dataclass(frozen=True, eq=False)
+class Side(SideQuestion):
+    """A side that was read: its scored rows, row i, which is shown, and the chosen token's j there.
+
+    j is None if this side predicts no token in the chosen place.
+    """
+
+    batch: ScoredBatch
+    i: int
+    row: tuple[AlignedToken, ...]
+    j: int | None
+
+    @property
+    def column(self) -> int:
+        """Where the chosen token, or the row's first, stands in the ladder."""
+        return self.batch.index(self.i, self.j or 1)
+
+
+_lines = MakeOnceCache[Tensor](MOST_LINES)
+
+
+def side_questions(settings: Settings) -> list[SideQuestion]:
+    """The sides to be, in their order."""
+    return [SideQuestion(n, title, question) for n, (title, question) in enumerate(titled_questions(settings))]
+
+
+def sides(wanted: Sequence[SideQuestion], settings: Settings) -> list[Side]:
+    """The sides that have the shown row."""
+    found = [(question, batch) for question in wanted if (batch := _scored(question))]
+    i = _row_shown([batch for _, batch in found], settings)
+    shown = [(question, batch, row) for question, batch in found if (row := aligned_tokens(batch, i))]
+    places = _places([row for *_, row in shown], settings)
+    return [
+        Side(question.n, question.title, question.question, batch, i, row, j)
+        for (question, batch, row), j in zip(shown, places, strict=True)
+    ]
+
+
+def _scored(question: SideQuestion) -> ScoredBatch | None:
+    """What was scored of it; None if nothing was, or the model can no longer be loaded."""
+    try:
+        return reading(question.question).batch
+    except GptlossError:
+        return None
+
+
+def _row_shown(batches: Sequence[ScoredBatch], settings: Settings) -> int:
+    """The chosen row; the last one if none was chosen, or none of that number was scored."""
+    numbers = {row.number for batch in batches for row in batch.rows}
+    return settings.spot[0] if settings.spot and settings.spot[0] in numbers else max(numbers, default=1)
+
+
+def _places(rows: Sequence[tuple[AlignedToken, ...]], settings: Settings) -> list[int | None]:
+    """The chosen token's j in each side: where the same text begins; in two texts, the token in the same place."""
+    if not rows:
+        return []
+    j = _first_place(rows, settings)
+    if settings.comparing == "texts":
+        return [j if j <= len(row) else None for row in rows]
+    same = [aligned_token_at(row, rows[0][j - 1].start) for row in rows]
+    return [piece.j if piece else None for piece in same]
+
+
+def _first_place(rows: Sequence[tuple[AlignedToken, ...]], settings: Settings) -> int:
+    """The chosen token's j in the first side; if none was chosen, where it and the second differ most."""
+    if settings.spot:
+        return min(settings.spot[1], len(rows[0]))
+    span = widest(spans(rows[0], rows[1], settings)) if len(rows) > 1 else None
+    return span.j if span else 1
+
+
+def spans(one: tuple[AlignedToken, ...], other: tuple[AlignedToken, ...], settings: Settings) -> tuple[Span, ...]:
+    """What two sides share, to subtract one's losses from the other's."""
+    return (spans_of_tokens if settings.comparing == "texts" else spans_of_text)(one, other)
+
+
+def ladder(side: Side, units: Units) -> dict[str, Any]:
+    """What the ladder shows around the chosen column. Raises `GptlossError` if the model cannot be loaded again."""
+    return cached_ladder_data(side.question, first_column(side.column), units)
+
+
+def logits(side: Side) -> Float[Tensor, " v"]:
+    """All V logits at the chosen place; those of the ladder's other columns are kept with them. Raises the same."""
+    start = first_column(side.column)
+    hidden = side.batch.hidden[start : start + COLUMNS]
+    return _lines.get((side.question, start), lambda: side.batch.model.head(hidden))[side.column - start]
+
+
+def remember(shown: Sequence[Side], units: Units) -> None:
+    """Ask those models that are in memory for what the page shows of their weights: it is kept when they are gone."""
+    for side in shown:
+        if in_memory(side.question.model):
+            with suppress(GptlossError):  # the page asks again, and says it
+                ladder(side, units)
+                logits(side)
+
+
+def choose(shown: Sequence[Side], k: int, i: int, j: int) -> None:
+    """Token j of row i was chosen in `shown[k]`; the settings name the place in the first side."""
+    first = aligned_tokens(shown[0].batch, i)
+    if session.settings().comparing == "models":
+        same = aligned_token_at(first, aligned_tokens(shown[k].batch, i)[j - 1].start)
+        j = same.j if same else 1
+    session.change(spot=(i, min(j, len(first) or 1)))

@@ -1,0 +1,38 @@
+"""What every page shares: the model, the rows of text, the chosen position, the units."""
+
+from dataclasses import dataclass
+
+from gptloss.models import DEFAULT_MODEL
+from gptloss.numbers import Units
+from views.visit.fields.kinds import At, Choice, Model, Switch, Texts, Whole, setting
+
+STEPS = 7
+
+LECTURE_INPUTS = ("every effort moves", "I really like")
+LECTURE_TARGETS = (" effort moves you", " really like chocolate")
+
+
+@dataclass(frozen=True)
+class TextFields:
+    """The model, the rows, and what is chosen in them."""
+
+    model: str = setting(DEFAULT_MODEL, Model("model"), "the model that reads the text")
+    inputs: tuple[str, ...] = setting(LECTURE_INPUTS, Texts("input"), "the input of each row", of_text=True)
+    targets: tuple[str, ...] | None = setting(
+        LECTURE_TARGETS,
+        Texts("target"),
+        "the target of each row; without any, the inputs shifted by one token",
+        of_text=True,
+    )
+    at: tuple[int, int] = setting((1, 1), At("at"), "the chosen position", of_text=True)
+    units: Units = setting("nats", Choice("units", Units), "the units of logs and losses")
+    step: int = setting(0, Whole("step", 0, STEPS), "the step that is explained; 0 for none")
+    bos: bool = setting(False, Switch("bos"), "whether each row begins with the model's start token")
+
+
+def joined(given: str, target: str) -> str:
+    """An input and what its target has after it; the input alone if the target does not overlap it."""
+    for start in range(1, len(given)):
+        if target.startswith(given[start:]):
+            return given + target[len(given) - start :]
+    return given
