@@ -5,7 +5,6 @@ from contextlib import ExitStack
 import streamlit as st
 
 from gptloss.errors import GptlossError
-from gptloss.numbers import position_name
 from views.frame.page import begin
 from views.loss.editor import editor, examples, row_errors
 from views.visit import session
@@ -35,16 +34,15 @@ with ExitStack() as waiting:
     from gptloss.serving.readings import reading  # loads torch: not before the page has its title
     from views.loss.headline import headline
     from views.loss.ladder import look_inside
+    from views.shared.keep_position import correct_position
 
     try:
         result = reading(settings.question)
     except GptlossError as error:
         session.unusable(error)
 
-if result.batch and settings.at not in result.batch.positions:
-    i, j = result.batch.positions[0]
-    wanted, first = position_name(*settings.at), position_name(i, j)
-    session.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
+if result.batch:
+    correct_position(result.batch, settings)
 
 with left:
     row_errors(result.errors, settings)

@@ -29,6 +29,7 @@ def ours(folder: str, convention: str, window: int, precision: str = "float32") 
     from gptloss import load_model
     from gptloss.corpus import conventions, scoring
     from gptloss.corpus.precision import in_precision
+    from gptloss.corpus.tally import Tally
 
     name = "smollm2-135m" if "smollm2-135m" in folder else folder  # so that our own Llama reads it
     model = load_model(name, dtype="float64" if precision == "float64" else "float32")
@@ -36,7 +37,7 @@ def ours(folder: str, convention: str, window: int, precision: str = "float32") 
     plan = conventions.plan(convention, model.info, window)  # type: ignore[arg-type]
 
     def job(text: str) -> tuple[float, int]:
-        tally = scoring.Tally(plan)
+        tally = Tally(plan)
         for scored in scoring.scored_windows(model, [text], plan):
             tally.add(scored)
         return tally.log_likelihood, tally.tokens

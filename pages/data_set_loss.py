@@ -13,7 +13,7 @@ with st.spinner("Reading the text …"):
         losses_and_run,
         second_model,
     )
-    from views.data_set_loss.plan import controls, cut, drawings
+    from views.data_set_loss.plan import convention_controls, cut, drawings
     from views.data_set_loss.results import results
     from views.data_set_loss.text import text_controls
 
@@ -21,7 +21,7 @@ with st.spinner("Reading the text …"):
     with left:
         texts = text_controls(settings)
         cut(settings, texts)
-        controls(settings)
+        convention_controls(settings)
         second_model(settings)
 with right:
     at_work = losses_and_run(settings)

@@ -8,11 +8,12 @@ settings = begin(
     "Temperature and sampling", "How a token is drawn from the model’s probabilities, and what that does to them."
 )
 with st.spinner("Making the model and scoring the text …"):
-    from views.shared.scored_text import explored, own_text  # loads torch: not before the page has its title
+    from views.shared.scored_text import explored
+    from views.shared.text_box import own_text  # loads torch: not before the page has its title
     from views.temperature.continuations import generation
-    from views.temperature.page import reshape, source
+    from views.temperature.page import reshape, source_choice
 
-    source(settings)
+    source_choice(settings)
     if settings.source == "text":
         own_text(settings)
         explored(settings)

@@ -9,12 +9,13 @@ settings = begin(
     "What does the model expect here? All its tokens, not only the likeliest. Choose a token to look there.",
 )
 with st.spinner("Making the model and scoring the text …"):
-    from views.shared.scored_text import explored, own_text  # loads torch: not before the page has its title
+    from views.shared.scored_text import explored
+    from views.shared.text_box import own_text  # loads torch: not before the page has its title
     from views.token_probabilities.page import look_around
-    from views.token_probabilities.position import mend
+    from views.token_probabilities.position import drop_missing_pins
 
     own_text(settings)
     batch = explored(settings)
     if batch:
-        mend(batch, settings)
+        drop_missing_pins(batch, settings)
 look_around()

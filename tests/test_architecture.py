@@ -1,8 +1,10 @@
-"""Who may import whom. The rules are tried on a broken tree too, so that they are seen to fail."""
+"""Who may import whom. Each rule is tried on a broken tree too, so that it is seen to fail."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,34 +12,164 @@ import pytest
 from tests.browser.driver import ROOT
 
 HEAVY = ["streamlit", "plotly", "pandas", "transformers", "torch"]
+MOST_FILES = 16
+# The floors of the house, from the top. A room knows the rooms below its floor and the others of its own room, never
+# one above and never a neighbour; rooms of one floor that may know each other are said so below.
+FLOORS = (
+    ("app", "server", "pages"),
+    (
+        "views.loss",
+        "views.token_probabilities",
+        "views.surprise",
+        "views.temperature",
+        "views.compare",
+        "views.data_set_loss",
+    ),
+    ("views.frame",),
+    ("views.shared",),
+    ("views.components",),
+    ("views.visit",),
+    ("gptloss.serving", "gptloss.charts", "gptloss.cli"),
+    ("gptloss.lessons", "gptloss.tables"),
+    ("gptloss.corpus", "gptloss.prediction", "gptloss.analysis"),
+    ("gptloss.provenance",),
+    ("gptloss.scoring",),
+    ("gptloss.models",),
+    ("gptloss.tokens", "gptloss.measures"),
+    ("gptloss.numbers", "gptloss.errors"),
+)
+# The front doors: they import what is asked for, when it is asked for.
+DOORS = {"gptloss", "gptloss.__main__", "views"}
 
 
-def imports(folder: Path) -> set[tuple[str, str]]:
-    """(file, first part of the imported name) for all Python files of a folder."""
-    found = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {(path.name, alias.name.split(".")[0]) for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add((path.name, node.module.split(".")[0]))
+def modules(root: Path) -> dict[str, Path]:
+    """The modules of the program by their dotted names."""
+    files = [root / "app.py", root / "server.py", *(root / "pages").glob("*.py")]
+    files += [file for package in ("gptloss", "views") for file in (root / package).rglob("*.py")]
+    found = {}
+    for file in files:
+        parts = file.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     return found
 
 
-def breaches(folder: Path) -> set[tuple[str, str]]:
-    """What a library that knows nothing of the dashboard must not import."""
-    return {(file, name) for file, name in imports(folder) if name in {"streamlit", "views", "pages", "app"}}
+def imports(root: Path) -> dict[str, set[str]]:
+    """Which modules of the program each module imports, wherever in the file."""
+    known = modules(root)
+    return {name: {to for to in imported(file, known) if to != name} for name, file in known.items()}
+
+
+def imported(file: Path, known: dict[str, Path]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                if inner in known:
+                    yield inner
+                elif node.module in known:
+                    yield node.module
+
+
+def room(module: str) -> str:
+    """The room that a module is in."""
+    rooms = [name for floor in FLOORS for name in floor]
+    return max((name for name in rooms if f"{module}.".startswith(f"{name}.")), key=len, default="")
+
+
+def arrows_up(root: Path) -> set[tuple[str, str]]:
+    """Imports of a room on a higher floor, or of a neighbour on the same floor."""
+    floor = {name: n for n, floor in enumerate(FLOORS) for name in floor}
+    return {
+        (name, to)
+        for name, all_imported in imports(root).items()
+        for to in all_imported
+        if not {name, to} & DOORS and room(name) != room(to) and floor[room(to)] <= floor[room(name)]
+    }
+
+
+def circles(root: Path) -> set[str]:
+    """The modules that reach themselves by their imports."""
+    graph = imports(root)
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        todo = set(graph[start])
+        while todo:
+            name = todo.pop()
+            found.add(name)
+            todo |= graph.get(name, set()) - found
+        return found
+
+    return {name for name in graph if name not in DOORS and name in reached(name)}
+
+
+def crowded(root: Path) -> dict[str, int]:
+    """Folders with more Python files than one looks through."""
+    folders = [folder for top in ("gptloss", "views", "pages") for folder in [root / top, *(root / top).rglob("*/")]]
+    counts = {str(folder.relative_to(root)): len([*folder.glob("[!_]*.py")]) for folder in folders}
+    return {name: count for name, count in counts.items() if count > MOST_FILES}
+
+
+def test_every_module_has_its_room() -> None:
+    assert [name for name in modules(ROOT) if name not in DOORS and not room(name)] == []
+    assert all(room(above) != room(below) for floor in FLOORS for above, below in pairwise(floor))
+
+
+def test_no_arrow_runs_up() -> None:
+    assert arrows_up(ROOT) == set()
+
+
+def test_no_circles() -> None:
+    assert circles(ROOT) == set()
+
+
+def test_no_folder_is_crowded() -> None:
+    assert crowded(ROOT) == {}
 
 
 def test_the_library_knows_nothing_of_the_dashboard() -> None:
-    assert breaches(ROOT / "gptloss") == set()
+    for file in (ROOT / "gptloss").rglob("*.py"):
+        assert not outside(file) & {"streamlit", "views", "pages", "app"}, file
 
 
-def test_the_rule_fails_when_it_is_broken(tmp_path: Path) -> None:
-    (tmp_path / "bad.py").write_text(
-        "def f():\n    from views.visit.session import begin\n    import streamlit as st\n"
-    )
-    assert breaches(tmp_path) == {("bad.py", "views"), ("bad.py", "streamlit")}
+def outside(file: Path) -> set[str]:
+    """The first part of every name that a file imports."""
+    nodes = [*ast.walk(ast.parse(file.read_text("utf-8")))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A small tree in which every rule is broken."""
+    for file, text in {
+        "app.py": "",
+        "server.py": "",
+        "gptloss/__init__.py": "",
+        "gptloss/numbers.py": "import streamlit\nfrom gptloss import measures\n",
+        "gptloss/measures.py": "def f():\n    from gptloss.numbers import g\n",
+        "gptloss/charts/loss.py": "from gptloss.serving import runs\n",
+        "gptloss/serving/runs.py": "from gptloss.tokens import Token\n",
+        "gptloss/tokens.py": "",
+        **{f"views/loss/part{n}.py": "" for n in range(MOST_FILES + 1)},
+    }.items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_the_rules_fail_where_they_are_broken(broken: Path) -> None:
+    assert arrows_up(broken) == {
+        ("gptloss.numbers", "gptloss.measures"),
+        ("gptloss.charts.loss", "gptloss.serving.runs"),
+    }
+    assert circles(broken) == {"gptloss.numbers", "gptloss.measures"}
+    assert crowded(broken) == {"views/loss": MOST_FILES + 1}
+    assert outside(broken / "gptloss" / "numbers.py") == {"streamlit", "gptloss"}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ READ = "rgba(47, 128, 216, 0.28)"
 
 
 @dataclass(frozen=True)
-class Part:
+class PartOfText:
     """A part of a text: its name, its characters, its tokens, and the characters of each window's targets."""
 
     name: str
@@ -28,7 +28,7 @@ class Part:
     windows: Sequence[tuple[int, int]]
 
 
-def split_chart(parts: Sequence[Part]) -> go.Figure:
+def split_chart(parts: Sequence[PartOfText]) -> go.Figure:
     """The text as a band, cut in training and validation, and below it the windows, in batches of two."""
     chart = figure("The text, cut in two", _split_legend(), height=212, left=80)
     shapes, count = [_band(part) for part in parts], dict.fromkeys(COLOURS, 0)
@@ -62,18 +62,18 @@ def _boxes(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
     return [(group[0][0], group[-1][1], len(group)) for group in groups]
 
 
-def _band(part: Part) -> dict[str, object]:
+def _band(part: PartOfText) -> dict[str, object]:
     look = {"fillcolor": COLOURS[part.name], "opacity": 0.8, "line": {"width": 0}}
     return {"type": "rect", "x0": part.begins, "x1": part.ends, "y0": 0.1, "y1": 0.9, **look}
 
 
-def _box(part: Part, begins: int, ends: int, strong: bool) -> dict[str, object]:
+def _box(part: PartOfText, begins: int, ends: int, strong: bool) -> dict[str, object]:
     colour = COLOURS[part.name]
     look = {"fillcolor": colour, "opacity": 0.75 if strong else 0.4, "line": {"width": 1, "color": colour}}
     return {"type": "rect", "x0": begins, "x1": ends, "y0": -0.9, "y1": -0.2, **look}
 
 
-def _add_hovers(chart: go.Figure, parts: Sequence[Part]) -> None:
+def _add_hovers(chart: go.Figure, parts: Sequence[PartOfText]) -> None:
     """What each part is, in words, over its middle."""
     chart.add_scatter(
         x=[(part.begins + part.ends) / 2 for part in parts],

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gptloss.charts.sampling import AFTER, BARS, BOTTOM, TOP, Choice, tall_figure, token_axis
+from gptloss.charts.sampling import AFTER, BARS, BOTTOM, TOP, SampledDistribution, tall_figure, token_axis
 from gptloss.charts.theme import RUNS, TEXT_SIZE, plain, quiet_axis
 
 DRAWN, ON_DRAWN = RUNS[1], "#ffffff"
@@ -52,7 +52,7 @@ class _Drawn:
         return last if last < MOST_TIMES * longest else longest
 
 
-def draws_chart(choice: Choice, counts: Int[Tensor, " v"]) -> go.Figure:
+def draws_chart(choice: SampledDistribution, counts: Int[Tensor, " v"]) -> go.Figure:
     """How often each of the likeliest tokens was drawn, against its probability, two standard deviations around it.
 
     `counts` says how often each of the V tokens was drawn. A share of n draws has the standard deviation
@@ -72,7 +72,7 @@ def draws_chart(choice: Choice, counts: Int[Tensor, " v"]) -> go.Figure:
     return chart
 
 
-def _drawn(choice: Choice, ids: tuple[int, ...], counts: Int[Tensor, " v"]) -> _Drawn:
+def _drawn(choice: SampledDistribution, ids: tuple[int, ...], counts: Int[Tensor, " v"]) -> _Drawn:
     n = int(counts.sum())
     probas = choice.after[list(ids)].exp().numpy().clip(0, 1)
     shares = counts[list(ids)].double().numpy() / n

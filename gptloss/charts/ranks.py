@@ -30,11 +30,11 @@ class Other:
 
     name: str
     colour: str
-    there: Distribution
+    distribution: Distribution
 
 
 def rank_chart(
-    here: Distribution,
+    distribution: Distribution,
     marks: Sequence[Mark],
     name: str = "",
     others: Sequence[Other] = (),
@@ -46,23 +46,23 @@ def rank_chart(
     `name` is that of the position, told apart from `others`. The first mark is the target. What top-k (0: off) and
     top-p (1: off) cut off is shaded.
     """
-    v = len(here)
-    total = here.share(np.array([v]))[0]
+    v = len(distribution)
+    total = distribution.share(np.array([v]))[0]
     chart = figure(f"All {v:,} probabilities", f"they sum to {total:.4f}", height=HEIGHT)
-    lines = [(other.there, other.name, other.colour, 2) for other in others] + [(here, name, MODEL, 3)]
+    lines = [(other.distribution, other.name, other.colour, 2) for other in others] + [(distribution, name, MODEL, 3)]
     foot, head = _frame([line for line, *_ in lines])
     chart.add_traces(
         [
             *(_curve(*line) for line in lines),
-            *(_target(here, mark, foot) for mark in marks[:1]),
-            *(_point(here, mark) for mark in marks[1:]),
+            *(_target(distribution, mark, foot) for mark in marks[:1]),
+            *(_point(distribution, mark) for mark in marks[1:]),
         ]
     )
-    cuts = _cuts(here, top_k, top_p)
+    cuts = _cuts(distribution, top_k, top_p)
     chart.layout.shapes = [level(1 / v, color=GUESS, dash="dash", width=1.5), *_cut_shapes(cuts, v)]
     chart.layout.annotations = [
         _uniform_words(v, cuts),
-        *(_target_words(here, mark) for mark in marks[:1]),
+        *(_target_words(distribution, mark) for mark in marks[:1]),
         *_cut_words(cuts, v),
     ]
     chart.layout.margin.t += LINE * (1 + len(cuts))
@@ -79,9 +79,9 @@ def _frame(lines: Sequence[Distribution]) -> tuple[float, float]:
     return low - 0.3, high + 0.1 * (high - low) + 0.2
 
 
-def _curve(here: Distribution, name: str, colour: str, width: int) -> go.Scatter:
-    ranks = log_spaced_ranks(len(here), CURVE_POINTS)
-    log_probas = here.ordered[ranks - 1]
+def _curve(distribution: Distribution, name: str, colour: str, width: int) -> go.Scatter:
+    ranks = log_spaced_ranks(len(distribution), CURVE_POINTS)
+    log_probas = distribution.ordered[ranks - 1]
     return go.Scatter(
         x=ranks,
         y=np.exp(log_probas),
@@ -93,45 +93,45 @@ def _curve(here: Distribution, name: str, colour: str, width: int) -> go.Scatter
     )
 
 
-def _target(here: Distribution, mark: Mark, foot: float) -> go.Scatter:
+def _target(distribution: Distribution, mark: Mark, foot: float) -> go.Scatter:
     """A line from the curve down to the axis."""
-    rank = here.rank(mark.token.id)
+    rank = distribution.rank(mark.token.id)
     return go.Scatter(
         x=[rank, rank],
-        y=[np.exp(here.log_proba(mark.token.id)), 10**foot],
+        y=[np.exp(distribution.log_proba(mark.token.id)), 10**foot],
         mode="lines+markers",
         line={"color": mark.colour, "width": 2, "dash": "dot"},
         marker={"size": [14, 0], "opacity": 1},
-        hovertemplate=_hover(here, mark.token),
+        hovertemplate=_hover(distribution, mark.token),
         showlegend=False,
     )
 
 
-def _target_words(here: Distribution, mark: Mark) -> dict[str, Any]:
+def _target_words(distribution: Distribution, mark: Mark) -> dict[str, Any]:
     """Above the plot at the right: beside their line a narrow screen has no room for them."""
-    rank, proba = here.rank(mark.token.id), proba_text(here.log_proba(mark.token.id))
+    rank, proba = distribution.rank(mark.token.id), proba_text(distribution.log_proba(mark.token.id))
     text = f"{mark.sign} <b>{plain(mark.token.label, 14)}</b> {proba}, rank {rank:,}".strip()
     at = {"x": 1, "xref": "paper", "xanchor": "right", "y": 1, "yref": "paper", "yanchor": "bottom"}
     return {"text": text, "showarrow": False, **at}
 
 
-def _point(here: Distribution, mark: Mark) -> go.Scatter:
+def _point(distribution: Distribution, mark: Mark) -> go.Scatter:
     """A point on the curve, and its sign above it."""
     return go.Scatter(
-        x=[here.rank(mark.token.id)],
-        y=[np.exp(here.log_proba(mark.token.id))],
+        x=[distribution.rank(mark.token.id)],
+        y=[np.exp(distribution.log_proba(mark.token.id))],
         mode="markers+text",
         marker={"color": mark.colour, "size": 11},
         text=[mark.sign],
         textposition="top center",
         cliponaxis=False,
-        hovertemplate=_hover(here, mark.token),
+        hovertemplate=_hover(distribution, mark.token),
         showlegend=False,
     )
 
 
-def _hover(here: Distribution, token: Token) -> str:
-    label, rank, proba = plain(token.label), here.rank(token.id), proba_text(here.log_proba(token.id))
+def _hover(distribution: Distribution, token: Token) -> str:
+    label, rank, proba = plain(token.label), distribution.rank(token.id), proba_text(distribution.log_proba(token.id))
     return f"{label}<br>rank {rank:,}<br>p = {proba}<extra></extra>"
 
 
@@ -149,9 +149,9 @@ def _uniform_words(v: int, cuts: Sequence[tuple[int, str]]) -> dict[str, Any]:
     return {"y": -np.log10(v), "text": text, "showarrow": False, "xanchor": "left", "yanchor": "top", **at}
 
 
-def _cuts(here: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]:
+def _cuts(distribution: Distribution, top_k: int, top_p: float) -> list[tuple[int, str]]:
     """How many tokens each cut that is on leaves, and what to call it."""
-    by_k, by_p = here.cuts(top_k, top_p)
+    by_k, by_p = distribution.cuts(top_k, top_p)
     equals = f", and {by_k - top_k:,} as likely" if by_k > top_k else ""
     cuts = [(by_k, f"top-k {top_k:,}{equals}")] if top_k else []
     of = f"of these {by_k:,}" if top_k else "token" if by_p == 1 else "tokens"
@@ -178,10 +178,10 @@ def _cut_words(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
     ]
 
 
-def cumulative_chart(here: Distribution, name: str = "", others: Sequence[Other] = ()) -> go.Figure:
+def cumulative_chart(distribution: Distribution, name: str = "", others: Sequence[Other] = ()) -> go.Figure:
     """The share of the probability that the r likeliest tokens hold together; half, 90 % and 99 % are marked."""
-    v, counts = len(here), here.holders()
-    held = here.share(np.array(counts))
+    v, counts = len(distribution), distribution.holders()
+    held = distribution.share(np.array(counts))
     said = " · ".join(f"{word}: {count:,}" for word, count in zip(WORDS, counts, strict=True))
     chart = figure("How many tokens hold the probability", f"{said} of {v:,}", height=340)
     marks = go.Scatter(
@@ -193,8 +193,8 @@ def cumulative_chart(here: Distribution, name: str = "", others: Sequence[Other]
         hovertemplate="%{x:,} tokens hold %{y:.2%}<extra></extra>",
         showlegend=False,
     )
-    curves = [_shares(other.there, other.name, other.colour, 2) for other in others]
-    chart.add_traces([*curves, _shares(here, name, MODEL, 3), marks])
+    curves = [_shares(other.distribution, other.name, other.colour, 2) for other in others]
+    chart.add_traces([*curves, _shares(distribution, name, MODEL, 3), marks])
     chart.layout.annotations = [_share_words(*mark, v) for mark in zip(WORDS, held, counts, strict=True)]
     counted = {"type": "log", "dtick": 1, "tickformat": ",d", "range": [0, np.log10(v)]}
     shares = {"tickformat": ".0%", "showgrid": True, "gridcolor": FAINT, "range": [0, 1.12]}
@@ -204,11 +204,11 @@ def cumulative_chart(here: Distribution, name: str = "", others: Sequence[Other]
     return chart
 
 
-def _shares(here: Distribution, name: str, colour: str, width: int) -> go.Scatter:
-    ranks = log_spaced_ranks(len(here), CURVE_POINTS)
+def _shares(distribution: Distribution, name: str, colour: str, width: int) -> go.Scatter:
+    ranks = log_spaced_ranks(len(distribution), CURVE_POINTS)
     return go.Scatter(
         x=ranks,
-        y=here.share(ranks),
+        y=distribution.share(ranks),
         name=name,
         mode="lines",
         line={"color": colour, "width": width},

@@ -39,7 +39,7 @@ CLEAR = "rgba(0, 0, 0, 0)"
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class SampledDistribution:
     """The choice of a next token: V logits, what each token is called, how one is sampled, which one really came."""
 
     logits: Float[Tensor, " v"]
@@ -110,7 +110,7 @@ def tall_figure(title: str, legend: str, height: int, left: int = 72) -> go.Figu
     return chart
 
 
-def bars_chart(choice: Choice, title: str = "Before and after") -> go.Figure:
+def bars_chart(choice: SampledDistribution, title: str = "Before and after") -> go.Figure:
     """The likeliest tokens, each with its probability before and after; a token that is cut off has a hatched bar.
 
     `title` is Plotly's markup.
@@ -174,7 +174,7 @@ def _figures(logs: Sequence[float]) -> list[str]:
     ]
 
 
-def _legend(choice: Choice) -> str:
+def _legend(choice: SampledDistribution) -> str:
     return (
         f'<span style="color:{BEFORE}">■</span> before: the model’s own'
         f'<br><span style="color:{AFTER}">■</span> after: {choice.said}'
@@ -182,7 +182,7 @@ def _legend(choice: Choice) -> str:
 
 
 def token_axis(
-    choice: Choice, ids: Sequence[int], places: Sequence[float], more: Sequence[str] = ()
+    choice: SampledDistribution, ids: Sequence[int], places: Sequence[float], more: Sequence[str] = ()
 ) -> dict[str, object]:
     """An axis with the tokens' labels; the one that really came is marked."""
     labels = [plain(choice.label(id), LETTERS) for id in ids]
@@ -197,7 +197,7 @@ def token_axis(
     )
 
 
-def ranks_chart(choice: Choice) -> go.Figure:
+def ranks_chart(choice: SampledDistribution) -> go.Figure:
     """All V probabilities by rank on log axes, before and after, and where they are cut off."""
     v, kept = len(choice.logits), choice.kept
     ranks = log_spaced_ranks(v, CURVE_POINTS)
@@ -214,7 +214,7 @@ def ranks_chart(choice: Choice) -> go.Figure:
     return chart
 
 
-def _frame(choice: Choice) -> tuple[float, float]:
+def _frame(choice: SampledDistribution) -> tuple[float, float]:
     """log10 of the probabilities at the lower and upper edge: a sharp distribution falls out of the picture."""
     lowest = float(choice.before.ordered[-1]) / math.log(10)
     highest = max(float(choice.before.ordered[0]), choice.after.max().item()) / math.log(10)

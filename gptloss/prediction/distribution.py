@@ -124,17 +124,17 @@ def log_spaced_ranks(v: int, points: int) -> Int[np.ndarray, " n"]:
     return np.unique(np.geomspace(1, v, points).round().astype(int))
 
 
-def softmax_latex(here: Distribution, id: int) -> str:
+def softmax_latex(distribution: Distribution, id: int) -> str:
     """The softmax of one token with its numbers; the largest logit is taken off all, so that nothing overflows."""
-    largest = here.logits.max().item()
-    power = here.logit(id) - largest
-    total = power - here.log_proba(id)
+    largest = distribution.logits.max().item()
+    power = distribution.logit(id) - largest
+    total = power - distribution.log_proba(id)
     shown = f"{largest:.4f}" if largest >= 0 else f"({largest:.4f})"
     below = latex_number(perplexity_text(total))
     return (
         rf"\begin{{aligned}} p &= \frac{{e^{{z - z_\text{{max}}}}}}"
-        rf"{{\sum_{{v=1}}^{{{len(here)}}} e^{{z_v - z_\text{{max}}}}}}"
-        rf" = \frac{{e^{{{here.logit(id):.4f} - {shown}}}}}{{{below}}}"
+        rf"{{\sum_{{v=1}}^{{{len(distribution)}}} e^{{z_v - z_\text{{max}}}}}}"
+        rf" = \frac{{e^{{{distribution.logit(id):.4f} - {shown}}}}}{{{below}}}"
         rf" \\[1em] &= \frac{{{latex_number(proba_text(power, digits=3))}}}{{{below}}}"
-        rf" = {latex_number(proba_text(here.log_proba(id), digits=3))} \end{{aligned}}"
+        rf" = {latex_number(proba_text(distribution.log_proba(id), digits=3))} \end{{aligned}}"
     )

@@ -12,6 +12,7 @@ from gptloss.analysis.alignment import (
     Shared,
     Span,
     aligned_token_at,
+    aligned_tokens,
     same_vocabulary,
     shared,
     spans_of_text,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gptloss import load_model
-from gptloss.charts.conventions import BATCH, MOST_BOXES, READ, SHOWN, Part, convention_chart, split_chart
+from gptloss.charts.conventions import BATCH, MOST_BOXES, READ, SHOWN, PartOfText, convention_chart, split_chart
 from gptloss.charts.corpus import (
     COLOURS,
     MOST_STEPS,
@@ -198,8 +198,8 @@ def test_stretches_of_any_window_hold_every_target(window: int) -> None:
 
 def test_the_cut_and_the_windows_are_drawn_to_scale() -> None:
     parts = [
-        Part("training", 0, 90, 30, [(0, 10), (10, 20), (20, 30)]),
-        Part("validation", 90, 100, 4, [(90, 95)]),
+        PartOfText("training", 0, 90, 30, [(0, 10), (10, 20), (20, 30)]),
+        PartOfText("validation", 90, 100, 4, [(90, 95)]),
     ]
     chart = split_chart(parts)
     bands = [shape for shape in chart.layout.shapes if shape.y0 == 0.1]
@@ -216,7 +216,7 @@ def test_the_cut_and_the_windows_are_drawn_to_scale() -> None:
 
 def test_many_windows_share_boxes() -> None:
     spans = [(k, k + 1) for k in range(10 * MOST_BOXES)]
-    chart = split_chart([Part("training", 0, len(spans), len(spans), spans)])
+    chart = split_chart([PartOfText("training", 0, len(spans), len(spans), spans)])
     boxes = [shape for shape in chart.layout.shapes if shape.y0 == -0.9]
     assert len(boxes) <= MOST_BOXES
     assert (boxes[0].x0, boxes[-1].x1) == (0, len(spans))

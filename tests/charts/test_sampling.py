@@ -12,7 +12,7 @@ import torch
 from gptloss import ScoredBatch, score
 from gptloss.analysis.temperature import TemperatureCurve, temperature_curve
 from gptloss.charts.draws import DRAWN, draws_chart
-from gptloss.charts.sampling import AFTER, BARS, BEFORE, CURVE_POINTS, Choice, bars_chart, ranks_chart
+from gptloss.charts.sampling import AFTER, BARS, BEFORE, CURVE_POINTS, SampledDistribution, bars_chart, ranks_chart
 from gptloss.charts.temperature import best_sentence, temperature_chart
 from gptloss.models import LanguageModel, load_model
 from gptloss.prediction.sampling import Sampler, draw
@@ -30,13 +30,13 @@ SAMPLERS = (
 )
 
 
-def book(sampler: Sampler) -> Choice:
-    return Choice(torch.tensor(BOOK_LOGITS), BOOK_WORDS.__getitem__, sampler)
+def book(sampler: Sampler) -> SampledDistribution:
+    return SampledDistribution(torch.tensor(BOOK_LOGITS), BOOK_WORDS.__getitem__, sampler)
 
 
-def lecture_choice(lecture: ScoredBatch, sampler: Sampler) -> Choice:
+def lecture_choice(lecture: ScoredBatch, sampler: Sampler) -> SampledDistribution:
     token = lecture.model.tokenizer.token
-    return Choice(lecture.logits_at(1, 2), lambda id: token(id).label, sampler, lecture.targets[1].id)
+    return SampledDistribution(lecture.logits_at(1, 2), lambda id: token(id).label, sampler, lecture.targets[1].id)
 
 
 def by_hand(logits: torch.Tensor, sampler: Sampler) -> torch.Tensor:
@@ -162,12 +162,12 @@ def test_greedy_is_one_point_and_no_cut_is_no_line() -> None:
 
 
 def test_equal_probabilities_have_ticks_with_their_values() -> None:
-    axis = ranks_chart(Choice(torch.zeros(256), str, Sampler())).layout.yaxis
+    axis = ranks_chart(SampledDistribution(torch.zeros(256), str, Sampler())).layout.yaxis
     assert list(axis.tickvals) == [0.003, 0.005, 0.007]
     assert list(axis.ticktext) == ["0.003", "0.005", "0.007"]
 
 
-def counts(choice: Choice, n: int, seed: int = 123) -> torch.Tensor:
+def counts(choice: SampledDistribution, n: int, seed: int = 123) -> torch.Tensor:
     return torch.bincount(draw(choice.sampler.probas(choice.logits), n, seed), minlength=len(choice.logits))
 
 
@@ -277,7 +277,9 @@ def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
     batch = score(tiny, f"{text} x")
     token = tiny.tokenizer.token
     for k, position in enumerate(batch.positions):
-        choice = Choice(batch.logits_at(*position), lambda id: token(id).label, Sampler(0.5), batch.targets[k].id)
+        choice = SampledDistribution(
+            batch.logits_at(*position), lambda id: token(id).label, Sampler(0.5), batch.targets[k].id
+        )
         for chart in (bars_chart(choice), ranks_chart(choice), draws_chart(choice, counts(choice, 100))):
             assert _markup(chart) == []
 

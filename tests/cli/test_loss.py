@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from gptloss.cli import options
 from gptloss.cli.main import main
 from gptloss.models import LanguageModel
 from gptloss.tokens import SAMPLE
@@ -20,9 +21,9 @@ COMMAND = [
 @pytest.fixture(autouse=True)
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel) -> None:
 
-    load = compute.load_model
+    load = options.load_model
     monkeypatch.setattr(
-        compute, "load_model", lambda name, dtype: gpt2 if name == gpt2.info.name else load(name, dtype=dtype)
+        options, "load_model", lambda name, dtype: gpt2 if name == gpt2.info.name else load(name, dtype=dtype)
     )
 
 

@@ -92,14 +92,14 @@ def test_two_large_models_are_in_memory_while_a_third_is_loaded(
     loads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive: list[int] = []
-    models = weakref.WeakSet[object]()
+    in_memory = weakref.WeakSet[object]()
     load = models.load_model
 
     def counting(name: str) -> LanguageModel:
         gc.collect()
-        alive.append(len(models))
+        alive.append(len(in_memory))
         model = load(name)
-        models.add(model.network.tok_emb.weight)  # type: ignore[attr-defined]
+        in_memory.add(model.network.tok_emb.weight)  # type: ignore[attr-defined]
         return model
 
     monkeypatch.setattr(models, "load_model", counting)

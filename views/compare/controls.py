@@ -120,7 +120,7 @@ def _pair(settings: Settings) -> None:
             literal(f"An untrained model hardly tells them apart: let {title} read them"),
             key="trained",
             type="tertiary",
-            on_click=model_picker.choose,
+            on_click=model_picker.choose_model,
             args=(trained,),
         )
 

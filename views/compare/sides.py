@@ -25,8 +25,7 @@ from gptloss.serving.models import in_memory
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from views.compare.controls import titled_questions
-from views.components.ladder_table import COLUMNS, first_column
-from views.loss.ladder import cached_ladder_data
+from views.components.ladder_table import COLUMNS, cached_ladder_data, first_column
 from views.visit import session
 from views.visit.settings import Settings
 
@@ -140,7 +139,7 @@ def remember(shown: Sequence[Side], units: Units) -> None:
                 logits(side)
 
 
-def choose(shown: Sequence[Side], k: int, i: int, j: int) -> None:
+def choose_token(shown: Sequence[Side], k: int, i: int, j: int) -> None:
     """Token j of row i was chosen in `shown[k]`; the settings name the place in the first side."""
     first = aligned_tokens(shown[0].batch, i)
     if session.settings().comparing == "models":

@@ -19,9 +19,11 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tokens import text_of
 from views.compare.numbers import heading
-from views.compare.sides import Side, SideQuestion, choose, ladder, logits, sides, spans
-from views.components.ladder_table import chosen, ladder_table
+from views.compare.sides import Side, SideQuestion, choose_token, ladder, logits, sides, spans
+from views.components.choice import chosen
+from views.components.ladder_table import ladder_table
 from views.shared.markdown import literal
+from views.shared.tables import numbers_as_tables
 from views.visit import session
 from views.visit.settings import Settings
 
@@ -96,7 +98,7 @@ def _choose_bar(questions: Sequence[SideQuestion]) -> None:
     points = st.session_state.tokens.selection.points
     if points:
         shown = sides(questions, session.settings())
-        choose(shown, points[0]["curve_number"], shown[0].i, int(points[0]["customdata"][0]))
+        choose_token(shown, points[0]["curve_number"], shown[0].i, int(points[0]["customdata"][0]))
 
 
 def _differences(shown: Sequence[Side], settings: Settings) -> None:
@@ -182,14 +184,12 @@ def _ladders(shown: Sequence[Side], questions: Sequence[SideQuestion], settings:
 
 def _choose_column(questions: Sequence[SideQuestion], n: int) -> None:
     shown = sides(questions, session.settings())
-    choose(shown, n, *chosen(f"ladder-{n}", shown[n].batch))
+    choose_token(shown, n, *chosen(f"ladder-{n}", shown[n].batch))
 
 
 def _tables(shown: Sequence[Side]) -> None:
-    with st.expander(
-        "The numbers as tables", icon=":material/table:", key="compare-tables", on_change=session.change
-    ) as tables:
-        if tables.open:
+    with numbers_as_tables("compare-tables") as opened:
+        if opened:
             st.dataframe(_summary(shown), hide_index=True, key="summary")
             for n, side in enumerate(shown):
                 st.text(f"{side.title}: the tokens of the shown text; losses in nats")

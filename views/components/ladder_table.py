@@ -12,6 +12,8 @@ from torch import Tensor
 from gptloss.lessons.ladder import shapes
 from gptloss.numbers import Units, in_units, odds_text, perplexity_text, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
+from gptloss.serving.question import Question
+from gptloss.serving.readings import reading
 
 HERE = Path(__file__).parent
 # More columns than this are shown a page at a time.
@@ -29,20 +31,6 @@ _mount = st.components.v2.component(
 def ladder_table(data: dict[str, Any], at: int, key: str, on_choose: Callable[[], None]) -> None:
     """Draw the ladder with column `at` chosen. In `on_choose`, `chosen(key, batch)` is the visitor's choice."""
     _mount(data={**data, "at": at}, key=key, on_chosen_change=on_choose)
-
-
-def chosen(key: str, batch: ScoredBatch) -> tuple[int, int]:
-    """(i, j) of the column the visitor chose."""
-    return batch.positions[sent(key, len(batch))]
-
-
-def sent(key: str, count: int) -> int:
-    """What the browser says was chosen in the component `key`; whatever it sends, one of `count`."""
-    try:
-        index = int(st.session_state[key].chosen)
-    except (TypeError, ValueError):
-        index = 0
-    return min(max(index, 0), count - 1)
 
 
 def first_column(k: int) -> int:
@@ -120,3 +108,11 @@ def _curves(logits: Float[Tensor, "n v"]) -> tuple[np.ndarray, np.ndarray]:
 def _place(rank: int, ranks: np.ndarray) -> float:
     """Where a rank stands along the miniature, from 0 (rank 1) to 1 (rank V)."""
     return float(np.interp(np.log(rank), np.log(ranks), np.linspace(0, 1, len(ranks))))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def cached_ladder_data(question: Question, start: int, units: Units) -> dict[str, Any]:
+    """What the ladder table shows from column `start` on; once for all visitors."""
+    batch = reading(question).batch
+    assert batch is not None
+    return ladder_data(batch, start, units)

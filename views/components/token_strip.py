@@ -14,7 +14,7 @@ from gptloss.numbers import Units, position_name
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row
 from gptloss.tokens import Token
-from views.components.ladder_table import sent
+from views.components.choice import sent
 from views.visit.fields.surprise import Colour
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ Frame = Callable[[BackgroundRun], pd.DataFrame]
 Write = Callable[[pd.DataFrame], str | bytes]
 
 
-def downloads(here: list[BackgroundRun]) -> None:
+def downloads(shown: list[BackgroundRun]) -> None:
     """Windows and tokens as files, made when they are asked for."""
     with st.container(horizontal=True, gap="small", key="data-downloads"):
         for name, frame in (("windows", windows_frame), ("tokens", tokens_frame)):
@@ -26,7 +26,7 @@ def downloads(here: list[BackgroundRun]) -> None:
             ):
                 st.download_button(
                     f"All {name} as {'CSV' if kind == 'csv' else 'Parquet'}",
-                    partial(_made, frame, write, here),
+                    partial(_made, frame, write, shown),
                     f"{name}.{kind}",
                     mime,
                     icon=":material/download:",
@@ -35,8 +35,8 @@ def downloads(here: list[BackgroundRun]) -> None:
                 )
 
 
-def _made(frame: Frame, write: Write, here: list[BackgroundRun]) -> str | bytes:
-    return write(pd.concat([frame(run) for run in here], ignore_index=True))
+def _made(frame: Frame, write: Write, shown: list[BackgroundRun]) -> str | bytes:
+    return write(pd.concat([frame(run) for run in shown], ignore_index=True))
 
 
 def windows_frame(run: BackgroundRun) -> pd.DataFrame:

@@ -75,16 +75,16 @@ def losses_and_run(settings: Settings) -> bool:
     if session.just_opened():
         st.session_state[OPENED] = time.monotonic()
     wanted = jobs()
-    here = [run for job in wanted if (run := runs.find_run(job))]
-    at_work = any(run.running for run in here)
-    _buttons(wanted, here)
+    shown = [run for job in wanted if (run := runs.find_run(job))]
+    at_work = any(run.running for run in shown)
+    _buttons(wanted, shown)
     if at_work:
         st.fragment(_live, run_every=TICK)()
     else:
         _figures(_first(wanted), settings)
-        for run in here:
+        for run in shown:
             _said(run)
-        _ruler(here if _first(wanted) else [], settings)
+        _ruler(shown if _first(wanted) else [], settings)
     return at_work
 
 
@@ -118,14 +118,14 @@ def _spread(result: CorpusLoss, settings: Settings) -> str:
     return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"
 
 
-def _buttons(wanted: list[Job], here: list[BackgroundRun]) -> None:
+def _buttons(wanted: list[Job], shown: list[BackgroundRun]) -> None:
     """Stop one's own run; begin one, or join another visitor's."""
-    done = len(here) == len(wanted) and all(run.state == "done" for run in here)
+    done = len(shown) == len(wanted) and all(run.state == "done" for run in shown)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-run"):
-        if any(map(_is_mine, here)):
+        if any(map(_is_mine, shown)):
             st.button("Stop", icon=":material/stop:", type="primary", key="data-stop", on_click=_stop)
         elif not (done and wanted):
-            stopped = any(run.state == "stopped" and run.tokens for run in here)
+            stopped = any(run.state == "stopped" and run.tokens for run in shown)
             st.button(
                 "Go on" if stopped else "Run",
                 icon=":material/play_arrow:",
@@ -138,7 +138,7 @@ def _buttons(wanted: list[Job], here: list[BackgroundRun]) -> None:
         if others:
             st.caption("A run with other settings is under way.")
             st.button("Stop that one", key="data-stop-other", type="tertiary", on_click=_stop)
-    if wanted and not here:
+    if wanted and not shown:
         st.text("Run computes both losses on this machine. You can turn to other pages meanwhile.")
 
 
@@ -165,12 +165,12 @@ def _live() -> None:
     """One look at a run: how far it is, and the running loss. When it has ended, the page shows the rest."""
     settings = session.settings()
     wanted = jobs()
-    here = [run for job in wanted if (run := runs.find_run(job))]
-    at_work = any(run.running for run in here)
+    shown = [run for job in wanted if (run := runs.find_run(job))]
+    at_work = any(run.running for run in shown)
     _figures(_first(wanted), settings)
-    for run in here:
+    for run in shown:
         _progress(run)
-    readings = _readings(here)
+    readings = _readings(shown)
     if readings:
         alt = "The mean loss of each part so far, window by window."
         st.plotly_chart(running_chart(readings, settings.units), key="running-chart", config=CONFIG, alt=alt)
@@ -196,8 +196,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _ruler(here: list[BackgroundRun], settings: Settings) -> None:
-    readings = _readings(here)
+def _ruler(shown: list[BackgroundRun], settings: Settings) -> None:
+    readings = _readings(shown)
     if readings:
         st.plotly_chart(ruler_chart(readings, settings.units), key="ruler", config=CONFIG, alt=_ruler_text(readings))
 
@@ -227,8 +227,8 @@ def _said(run: BackgroundRun) -> None:
         st.text(sentence)
 
 
-def _readings(here: list[BackgroundRun]) -> list[RunLosses]:
-    return [found for run in here if (found := losses_of(run)).windows]
+def _readings(shown: list[BackgroundRun]) -> list[RunLosses]:
+    return [found for run in shown if (found := losses_of(run)).windows]
 
 
 def _ruler_text(readings: list[RunLosses]) -> str:

@@ -5,7 +5,7 @@ from functools import lru_cache
 import plotly.graph_objects as go
 import streamlit as st
 
-from gptloss.charts.conventions import BATCH, Part, convention_chart, split_chart
+from gptloss.charts.conventions import BATCH, PartOfText, convention_chart, split_chart
 from gptloss.charts.theme import CONFIG
 from gptloss.corpus import conventions
 from gptloss.corpus.conventions import CONVENTIONS, Plan
@@ -48,7 +48,7 @@ def cut(settings: Settings, texts: Texts | None) -> None:
             st.text(f"… {before} ✂ {after} …")
 
 
-def controls(settings: Settings) -> None:
+def convention_controls(settings: Settings) -> None:
     """Convention, window, stride and start token."""
     info, plan = find(settings.model).info, plan_of(settings, settings.model)
     session.give("convention", settings.convention)
@@ -143,7 +143,7 @@ def _context(plan: Plan) -> str:
 def _split_chart(place: Layout, plan: Plan) -> go.Figure:
     return split_chart(
         [
-            Part(piece.part, piece.begins, piece.begins + len(piece.text), len(piece.ends), spans)
+            PartOfText(piece.part, piece.begins, piece.begins + len(piece.text), len(piece.ends), spans)
             for piece, spans in zip(place.pieces, _spans(place, plan), strict=True)
         ]
     )

@@ -15,7 +15,7 @@ from views.data_set_loss.files import downloads
 from views.data_set_loss.numbers import jobs
 from views.data_set_loss.run_losses import losses_of, ordered, words_of
 from views.data_set_loss.tables import conventions_table, pitfalls
-from views.shared.scored_text import take
+from views.shared.text_box import take
 from views.visit import session
 
 # Windows in a list of the hardest or the easiest; characters of each that are shown there.
@@ -25,51 +25,51 @@ SURPRISE = "pages/surprise.py"
 
 def results() -> None:
     """All that is drawn when a run has ended; nothing before."""
-    here = _ended()
-    if not here:
+    shown = _ended()
+    if not shown:
         return
     _windows()
     units = session.settings().units
-    readings = [losses_of(run) for run in here]
+    readings = [losses_of(run) for run in shown]
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         _histogram(readings, units)
     with right.container(border=True, height="stretch"):
         _positions(readings, units)
-    conventions_table(here)
-    pitfalls(here[0])
-    downloads(here)
+    conventions_table(shown)
+    pitfalls(shown[0])
+    downloads(shown)
 
 
 def _ended() -> list[BackgroundRun]:
     """The runs of what is asked for, if they are not at work and have scored something; the first model's first."""
-    here = [runs.find_run(job) for job in jobs()]
-    if not here or here[0] is None or any(run and run.running for run in here):
+    shown = [runs.find_run(job) for job in jobs()]
+    if not shown or shown[0] is None or any(run and run.running for run in shown):
         return []
-    return [run for run in here if run and run.windows] if here[0].windows else []
+    return [run for run in shown if run and run.windows] if shown[0].windows else []
 
 
 @st.fragment
 def _windows() -> None:
     """The losses along the text, the chosen window, and the hardest and easiest ones: a choice redraws no more."""
     session.write_link()
-    here, settings = _ended(), session.settings()
-    if not here:
+    shown, settings = _ended(), session.settings()
+    if not shown:
         return
-    readings = [losses_of(run) for run in here]
-    look = settings.look if settings.look and settings.look <= len(here[0].windows) else None
+    readings = [losses_of(run) for run in shown]
+    look = settings.look if settings.look and settings.look <= len(shown[0].windows) else None
     with st.container(border=True):
         _along(readings, look, settings.units)
-        _chooser(here[0], look)
+        _chooser(shown[0], look)
         if look:
-            _window(here[0], look, readings[0], settings.units)
+            _window(shown[0], look, readings[0], settings.units)
     left, right = st.columns(2, gap="medium")
     by_loss = sorted(readings[0].windows, key=lambda window: -window.loss)
     for place, name, some in ((left, "Hardest", by_loss[:MOST]), (right, "Easiest", by_loss[::-1][:MOST])):
         with place.container(border=True, height="stretch", key=f"data-{name.lower()}", gap="xsmall"):
             st.header(f"{name} windows", anchor=False)
             for window in some:
-                _line(here[0], window.number, window.part, in_units(window.loss, settings.units), name)
+                _line(shown[0], window.number, window.part, in_units(window.loss, settings.units), name)
 
 
 def _along(readings: list[RunLosses], look: int | None, units: Units) -> None:

@@ -27,18 +27,18 @@ def piece_of(run: BackgroundRun, done: PlacedWindow) -> DocumentPart:
 
 
 @dataclass(frozen=True)
-class Words:
+class WindowText:
     """The text of a window: what is only read, and what is scored."""
 
     read: str
     scored: str
 
 
-def words_of(run: BackgroundRun, done: PlacedWindow) -> Words:
+def words_of(run: BackgroundRun, done: PlacedWindow) -> WindowText:
     """What stands in a window."""
     piece, plan = piece_of(run, done), run.job.plan
     whole, scored = (piece.between(done.scored.window, plan, read) for read in (True, False))
-    return Words(whole[: len(whole) - len(scored)], scored)
+    return WindowText(whole[: len(whole) - len(scored)], scored)
 
 
 @lru_cache(maxsize=4)

@@ -13,16 +13,17 @@ from gptloss.models import find
 from gptloss.numbers import perplexity_text
 from gptloss.serving import runs
 from gptloss.serving.runs import BackgroundRun
+from views.shared.tables import formats
 from views.visit import session
 from views.visit.visitor import visitor
 
-LOGS = {name: st.column_config.NumberColumn(format="%.5f") for name in ("loss, nats", "± (1 s.e.)", "bits per byte")}
+LOGS = formats("%.5f", "loss, nats", "± (1 s.e.)", "bits per byte")
 
 
-def conventions_table(here: list[BackgroundRun]) -> None:
+def conventions_table(shown: list[BackgroundRun]) -> None:
     """The runs that are shown, and all that this visitor asked for on this text before."""
-    mine = [run for run in runs.kept(visitor()) if run.job.texts == here[0].job.texts and run.windows]
-    all_runs = [*mine, *(run for run in here if run not in mine)]
+    mine = [run for run in runs.kept(visitor()) if run.job.texts == shown[0].job.texts and run.windows]
+    all_runs = [*mine, *(run for run in shown if run not in mine)]
     rows = [_row(run, part, result) for run in all_runs for part in PARTS if (result := run.result(part))]
     with st.container(border=True, gap="xsmall", key="data-conventions"):
         st.header("This text by convention", anchor=False)

@@ -87,7 +87,7 @@ def _start_token_help(info: ModelInfo) -> str:
 def _choose() -> None:
     name = _meant(str(st.session_state.model or "").strip())
     if access.allowed(name):
-        choose(name)
+        choose_model(name)
     else:
         session.change()
         titles = ", ".join(map(option, access.models()))
@@ -107,7 +107,7 @@ def _meant(typed: str) -> str:
     return starts[0] if len(starts) == 1 else typed
 
 
-def choose(name: str) -> None:
+def choose_model(name: str) -> None:
     """Take the model, or, if it is not here, offer to fetch it and stay with the one that is shown."""
     try:
         if is_here(name):
@@ -163,7 +163,7 @@ def _take_what_was_fetched() -> None:
     try:
         for name in wanted():
             if is_here(name):
-                choose(name)
+                choose_model(name)
     except GptlossError as error:
         st.session_state.wanted = ""
         session.notify(str(error))

@@ -6,8 +6,9 @@ import streamlit as st
 
 from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
 from gptloss.models import find
-from gptloss.tokens import Token, text_of
+from gptloss.tokens import text_of
 from views.loss.examples import PRESETS, Preset
+from views.shared.row_errors import encoded_or_none, row_error_card, start_of
 from views.visit import session
 from views.visit.fields.kinds import MAX_ROWS
 from views.visit.settings import LINK_LIMIT, Settings
@@ -67,9 +68,7 @@ def row_errors(errors: dict[int, GptlossError], settings: Settings) -> None:
     """One sentence for each row that cannot be scored, with its tokens and the way out as a button."""
     shown = settings.inputs, settings.targets
     for number, error in errors.items():
-        with st.container(border=True, key=f"error-{number}", gap="xsmall"):
-            st.badge(f"Row {number} is left out", icon=":material/error:", color="red")
-            st.text(str(error))
+        with row_error_card(number, f"Row {number} is left out", str(error)):
             if isinstance(error, UnequalLengthsError) and settings.targets is not None:
                 _show_tokens("input", settings.inputs[number - 1])
                 _show_tokens("target", settings.targets[number - 1])
@@ -136,7 +135,7 @@ def _box(key: str, text: str) -> str:
 
 
 def _show_tokens(what: str, text: str) -> None:
-    tokens = _encode(text)
+    tokens = encoded_or_none(text)
     more = f"  … and {len(tokens) - TOKENS_SHOWN:,} more" if len(tokens) > TOKENS_SHOWN else ""
     st.text(f"{what}:  " + "  |  ".join(token.label for token in tokens[:TOKENS_SHOWN]) + more)
 
@@ -145,15 +144,7 @@ def _shifted_text(text: str) -> str:
     """What the locked target box shows."""
     if len(text) > LINK_LIMIT:
         return "(too long to show)"
-    return text_of(_encode(text)[1:])
-
-
-def _encode(text: str) -> tuple[Token, ...]:
-    """The tokens of a text; none for a text that has no tokens, which `row_errors` explains."""
-    try:
-        return find(session.settings().model).tokenizer().encode(text)
-    except GptlossError:
-        return ()
+    return text_of(encoded_or_none(text)[1:])
 
 
 def _read(shown: Rows) -> None:
@@ -210,9 +201,9 @@ def _shift(shown: Rows) -> None:
 
 
 def _joined(given: str, target: str) -> str:
-    inputs, targets = _encode(given), _encode(target)
+    inputs, targets = encoded_or_none(given), encoded_or_none(target)
     whole = text_of([*inputs, *targets[-1:]])
-    return whole if inputs and inputs[1:] == targets[:-1] and _encode(whole)[1:] == targets else given
+    return whole if inputs and inputs[1:] == targets[:-1] and encoded_or_none(whole)[1:] == targets else given
 
 
 def _unshift(shown: Rows) -> None:
@@ -220,11 +211,11 @@ def _unshift(shown: Rows) -> None:
     _read(shown)
     inputs, targets = [], []
     for number, text in enumerate(session.settings().inputs, 1):
-        tokens = _encode(text)
+        tokens = encoded_or_none(text)
         given, target = text_of(tokens[:-1]), text_of(tokens[1:])
         if len(tokens) < 2:
             given, target = text, ""
-        elif _encode(given) != tokens[:-1] or _encode(target) != tokens[1:]:
+        elif encoded_or_none(given) != tokens[:-1] or encoded_or_none(target) != tokens[1:]:
             session.change()
             session.notify(
                 f"Row {number} cannot be split into an input and a target text: its first or last token is a part"
@@ -248,8 +239,3 @@ def _keep_first(shown: Rows, i: int, limit: int) -> None:
     targets = list(current.targets)
     targets[i] = start_of(targets[i], limit)
     session.change(inputs=tuple(inputs), targets=tuple(targets))
-
-
-def start_of(text: str, tokens: int) -> str:
-    """The first tokens of a text, without the half of a character that the cut may leave."""
-    return b"".join(token.raw for token in _encode(text)[:tokens]).decode("utf-8", "ignore")

@@ -16,16 +16,14 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tables import ladder_table as ladder_frame
 from gptloss.tables import predictions_table
-from views.components.ladder_table import chosen, first_column, ladder_data, ladder_table
+from views.components.choice import chosen
+from views.components.ladder_table import cached_ladder_data, first_column, ladder_table
+from views.shared.tables import DIGITS, numbers_as_tables
 from views.visit import session
 from views.visit.settings import Settings
 
 LADDER = "ladder"
 TABLE_TOP = 20
-# As many digits as the book prints; a probability keeps them at any size.
-DIGITS = {name: st.column_config.NumberColumn(format="%.4e") for name in ("target_proba", "proba")} | {
-    name: st.column_config.NumberColumn(format="%.4f") for name in ("logit", "log_proba", "loss_share", "entropy")
-}
 
 
 @st.fragment
@@ -54,14 +52,6 @@ def _batch(settings: Settings) -> ScoredBatch | None:
 
 def _start(batch: ScoredBatch, settings: Settings) -> int:
     return first_column(batch.index(*settings.at))
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def cached_ladder_data(question: Question, start: int, units: Units) -> dict[str, Any]:
-    """What the ladder table shows from column `start` on; once for all visitors."""
-    batch = reading(question).batch
-    assert batch is not None
-    return ladder_data(batch, start, units)
 
 
 def _choose() -> None:
@@ -125,10 +115,8 @@ def _chart(figure: Any, key: str, alt: str) -> None:
 
 
 def _tables(batch: ScoredBatch, settings: Settings) -> None:
-    with st.expander(
-        "The numbers as tables", icon=":material/table:", key="tables", on_change=session.change
-    ) as tables:
-        if tables.open:
+    with numbers_as_tables("tables") as opened:
+        if opened:
             st.caption("The ladder, a line for each target token; logs and entropies in nats")
             st.dataframe(ladder_frame(batch), hide_index=True, column_config=DIGITS, key="ladder-frame")
             i, j = settings.at

@@ -1,10 +1,11 @@
-"""The chosen place of a text, when another model numbers its tokens otherwise."""
+"""The chosen position, when the text or the model changes: another model numbers the tokens in its own way."""
 
 from bisect import bisect_right
 from itertools import accumulate
 
 import streamlit as st
 
+from gptloss.numbers import position_name
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row
 from views.visit import session
@@ -13,8 +14,8 @@ from views.visit.settings import Settings
 READ = "read"
 
 
-def follow(batch: ScoredBatch, settings: Settings) -> None:
-    """Keep to the token that holds the byte where the chosen one began, if another model reads the same texts."""
+def keep_position(batch: ScoredBatch, settings: Settings) -> None:
+    """Choose the token that holds the byte where the chosen one began, if another model reads the same texts."""
     model, *read = settings.question
     begun = {row.number: _begin(row) for row in batch.rows}
     last_model, last_read, last_begun = st.session_state.get(READ, ("", [], {}))
@@ -27,6 +28,14 @@ def follow(batch: ScoredBatch, settings: Settings) -> None:
     now = max(1, bisect_right(begun[i], known[j - 1]))
     if now != j:
         session.correct("", at=(i, now))
+
+
+def correct_position(batch: ScoredBatch, settings: Settings) -> None:
+    """Choose the first position, and say so, if these rows do not have the chosen one."""
+    if settings.at not in batch.positions:
+        i, j = batch.positions[0]
+        wanted, first = position_name(*settings.at), position_name(i, j)
+        session.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
 
 
 def _begin(row: Row) -> list[int]:

@@ -13,19 +13,18 @@ from gptloss.charts.theme import CONFIG
 from gptloss.numbers import Units, in_units, perplexity_text, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
+from gptloss.serving.readings import batch_of
 from gptloss.tables import rank_table, text_csv, text_table
-from views.components.ladder_table import chosen
+from views.components.choice import chosen
 from views.components.token_strip import token_strip
-from views.loss.ladder import DIGITS
-from views.shared.scored_text import batch_of, scored, strip_of
+from views.shared.scored_text import scored, strip_of
+from views.shared.tables import DIGITS, formats, numbers_as_tables
 from views.visit import session
 from views.visit.settings import Settings
 
 STRIP = "text-strip"
 COLOURS = ("loss", "probability", "rank", "entropy")
-LOGS = {name: st.column_config.NumberColumn(format="%.4f") for name in ("loss", "mean")} | {
-    f"top_{k}_log_proba": DIGITS["log_proba"] for k in range(1, 6)
-}
+LOGS = formats("%.4f", "loss", "mean", *(f"top_{k}_log_proba" for k in range(1, 6)))
 
 SHARE = {"share": st.column_config.NumberColumn(format="percent")}
 
@@ -161,10 +160,8 @@ def tables() -> None:
     batch = scored(settings)
     if batch is None:
         return
-    with st.expander(
-        "The numbers as tables", icon=":material/table:", key="text-tables", on_change=session.change
-    ) as part:
-        if part.open:
+    with numbers_as_tables("text-tables") as opened:
+        if opened:
             st.caption("All tokens, with the five likeliest in each place; logs and entropies in nats, bytes as hex")
             st.dataframe(text_table(batch), hide_index=True, column_config=DIGITS | LOGS, key="text-frame")
             st.caption("Words and sentences: the sum and the mean of the losses of their tokens, in nats")

@@ -8,7 +8,7 @@ import streamlit as st
 import gptloss
 from gptloss.corpus.text import decoded
 from gptloss.errors import GptlossError
-from views.shared.scored_text import own_text, take
+from views.shared.text_box import own_text, take
 from views.visit import session
 from views.visit.settings import Settings
 

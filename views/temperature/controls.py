@@ -39,7 +39,7 @@ def sampler_of(settings: Settings) -> Sampler:
     return Sampler(settings.temperature, settings.top_k, settings.top_p)
 
 
-def controls(settings: Settings) -> None:
+def sampling_controls(settings: Settings) -> None:
     """The sliders and boxes, and buttons that set them."""
     book = settings.source == "book"
     v = len(BOOK_WORDS) if book else find(settings.model).info.vocab_size
@@ -56,7 +56,7 @@ def controls(settings: Settings) -> None:
         with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
             st.caption("Examples", width="content")
             for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
-                st.button(name, type="tertiary", on_click=give, kwargs=fields)
+                st.button(name, type="tertiary", on_click=set_sampler, kwargs=fields)
 
 
 def _slider(field: str, label: str, low: float, high: float, step: float, value: float) -> None:
@@ -73,14 +73,14 @@ def _read(field: str) -> None:
     """Take over what the visitor has set."""
     value = st.session_state[field]
     if value != getattr(session.settings(), field) and not _outdated(field, value):
-        change(**{field: value})
+        change_sampling(**{field: value})
 
 
-def give(**fields: float) -> None:
+def set_sampler(**fields: float) -> None:
     """Set these fields by a button. The controls follow as soon as the browser has heard of it."""
     before = session.settings()
     st.session_state.given = time.monotonic(), {field: getattr(before, field) for field in fields}
-    change(**fields)
+    change_sampling(**fields)
 
 
 def _outdated(field: str, value: float) -> bool:
@@ -89,7 +89,7 @@ def _outdated(field: str, value: float) -> bool:
     return time.monotonic() - when < ECHO and before.get(field) == value
 
 
-def change(**fields: object) -> None:
+def change_sampling(**fields: object) -> None:
     """Set these fields from a callback of the charts; the continuation follows, if there is one."""
     session.change(**fields)
     settings = session.settings()

@@ -8,11 +8,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gptloss.charts.loss import position_title
-from gptloss.charts.sampling import Choice
+from gptloss.charts.sampling import SampledDistribution
 from gptloss.models import find
 from gptloss.prediction.sampling import Sampler, draw
 from gptloss.serving.question import Question
-from views.shared.scored_text import batch_of, scored
+from gptloss.serving.readings import batch_of
+from views.shared.scored_text import scored
 from views.temperature.controls import BOOK_WORDS, sampler_of
 from views.visit.settings import Settings
 
@@ -31,14 +32,14 @@ def subject_of(settings: Settings) -> Subject:
 
 
 @lru_cache(maxsize=8)
-def choice_of(subject: Subject, sampler: Sampler) -> Choice:
+def choice_of(subject: Subject, sampler: Sampler) -> SampledDistribution:
     """The three charts of a distribution ask for the same one."""
     if subject is None:
-        return Choice(torch.tensor(BOOK_LOGITS), BOOK_WORDS.__getitem__, sampler)
+        return SampledDistribution(torch.tensor(BOOK_LOGITS), BOOK_WORDS.__getitem__, sampler)
     question, at = subject
     batch, tokenizer = batch_of(question), find(question.model).tokenizer()
     target = batch.targets[batch.index(*at)].id
-    return Choice(batch.logits_at(*at), lambda id: tokenizer.token(id).label, sampler, target)
+    return SampledDistribution(batch.logits_at(*at), lambda id: tokenizer.token(id).label, sampler, target)
 
 
 def title_of(subject: Subject) -> str:

@@ -14,11 +14,13 @@ from gptloss.numbers import Units, in_units, position_name
 from gptloss.prediction.sampling import Sampler
 from gptloss.serving import continuations
 from gptloss.serving.question import Question
-from views.components.ladder_table import chosen
+from gptloss.serving.readings import batch_of
+from views.components.choice import chosen
 from views.components.token_strip import token_strip
-from views.shared.scored_text import batch_of, scored, strip_of
+from views.shared.scored_text import scored, strip_of
+from views.shared.tables import formats, numbers_as_tables
 from views.shared.ticks import rest
-from views.temperature.controls import CHARTS, change, controls, give, sampler_of
+from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls, set_sampler
 from views.temperature.distribution import Subject, choice_of, counts_of, subject_of, title_of, token_table
 from views.visit import session
 from views.visit.fields.sampling import DRAWS, LARGEST_SEED
@@ -26,16 +28,15 @@ from views.visit.settings import Settings
 
 STRIP = "sampling-strip"
 SOURCES = {"text": "The chosen position of my text", "book": "The book’s nine words"}
-LOGIT = {"logit": st.column_config.NumberColumn(format="%.4f")}
-DIGITS = LOGIT | {name: st.column_config.NumberColumn(format="%.4e") for name in ("before", "after")}
-BOOK_DIGITS = LOGIT | {name: st.column_config.NumberColumn(format="%.4f") for name in ("before", "after")}
+SMALL_PROBAS = formats("%.4f", "logit") | formats("%.4e", "before", "after")
+BOOK_PROBAS = formats("%.4f", "logit", "before", "after")
 # A text of so many tokens has its curve within a second; of a longer one a part is worked out at every tick.
 QUICK, TICK = 256, 0.1
 # Expected draws below which the bars show chance more than probability.
 FEW = 5
 
 
-def source(settings: Settings) -> None:
+def source_choice(settings: Settings) -> None:
     """Whose distribution is shown."""
     session.give("source", settings.source)
     st.segmented_control(
@@ -73,7 +74,7 @@ def reshape() -> None:
     with above:
         if subject:
             _strip(settings)
-        controls(settings)
+        sampling_controls(settings)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         _draws(subject, settings)
@@ -82,7 +83,7 @@ def reshape() -> None:
             _loss(settings)
         else:
             table = token_table(subject, settings)
-            st.dataframe(table, hide_index=True, column_config=BOOK_DIGITS, key="book-frame")
+            st.dataframe(table, hide_index=True, column_config=BOOK_PROBAS, key="book-frame")
     if subject:
         _tables(subject, settings)
     session.write_link()
@@ -103,7 +104,7 @@ def _choose() -> None:
     """Callbacks look the rows up again: one that held them would keep their model in memory."""
     batch = scored(session.settings())
     if batch is not None:
-        change(at=chosen(STRIP, batch))
+        change_sampling(at=chosen(STRIP, batch))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -148,7 +149,7 @@ def _draws(subject: Subject, settings: Settings) -> None:
 
 
 def _next_seed() -> None:
-    give(seed=(session.settings().seed + 1) % (LARGEST_SEED + 1))
+    set_sampler(seed=(session.settings().seed + 1) % (LARGEST_SEED + 1))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -193,12 +194,12 @@ def _loss_chart(question: Question, temperature: float, units: Units, _curve: Te
 
 
 def _tables(subject: tuple[Question, tuple[int, int]], settings: Settings) -> None:
-    with st.expander(
-        "The numbers as tables", icon=":material/table:", key="sampling-tables", on_change=session.change
-    ) as tables:
-        if tables.open:
+    with numbers_as_tables("sampling-tables") as opened:
+        if opened:
             st.caption("The likeliest tokens, before and after, and how often each was drawn")
-            st.dataframe(token_table(subject, settings), hide_index=True, column_config=DIGITS, key="sampling-frame")
+            st.dataframe(
+                token_table(subject, settings), hide_index=True, column_config=SMALL_PROBAS, key="sampling-frame"
+            )
             curve = continuations.curve(settings.question).finished
             if curve:
                 st.caption(f"The loss of the whole text, in {settings.units} per token")

@@ -11,14 +11,14 @@ from gptloss.numbers import in_units, odds_text, perplexity_text, proba_text
 from gptloss.prediction.distribution import softmax_latex
 from gptloss.serving.question import Question
 from gptloss.tables import predictions_table
-from views.components.ladder_table import chosen
+from views.components.choice import chosen
 from views.components.token_strip import token_strip
-from views.loss.ladder import DIGITS
 from views.shared.markdown import literal
 from views.shared.scored_text import scored, strip_of
+from views.shared.tables import DIGITS, numbers_as_tables
 from views.shared.ticks import let_draw
 from views.token_probabilities.pins import pinned, pins
-from views.token_probabilities.position import Place, place
+from views.token_probabilities.position import ChosenPosition, chosen_position
 from views.token_probabilities.search import search
 from views.visit import session
 from views.visit.fields.kinds import Pin
@@ -37,37 +37,37 @@ def look_around() -> None:
     draws them while the rest is still being worked out.
     """
     settings = session.settings()
-    here = place(settings)
-    if here is None:  # the page has said why
+    position = chosen_position(settings)
+    if position is None:  # the page has said why
         return session.write_link()
-    said = _said(here)
+    said = _said(position)
     above, charts = st.container(), st.container()
     with charts:
-        _charts(here, said)
+        _charts(position, said)
     let_draw()
     with above:
-        _strip(here)
-        _figures(here)
-    _softmax(here)
+        _strip(position)
+        _figures(position)
+    _softmax(position)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True):
-        search(here)
+        search(position)
     with right.container(border=True):
-        pins(here)
-    pinned(here)
+        pins(position)
+    pinned(position)
     with st.container(border=True):
-        _shares(settings.question, settings.at, settings.pins, here)
-    _tables(here)
+        _shares(settings.question, settings.at, settings.pins, position)
+    _tables(position)
     session.write_link()
 
 
-def _strip(here: Place) -> None:
+def _strip(position: ChosenPosition) -> None:
     token_strip(
-        strip_of(here.settings.question),
-        at=here.batch.index(*here.at),
+        strip_of(position.settings.question),
+        at=position.batch.index(*position.at),
         key=STRIP,
         on_choose=_choose,
-        units=here.settings.units,
+        units=position.settings.units,
         named=True,
     )
 
@@ -79,20 +79,20 @@ def _choose() -> None:
         session.change(at=chosen(STRIP, batch))
 
 
-def _figures(here: Place) -> None:
+def _figures(position: ChosenPosition) -> None:
     """What the target cost here, beside what the model expected it to cost."""
-    units, line, id = here.settings.units, here.here, here.target.id
+    units, line, id = position.settings.units, position.distribution, position.target.id
     log_proba, excess = line.log_proba(id), round(in_units(line.excess(id), units), 4) + 0.0  # never -0.0000
     log, base = ("ln", "e") if units == "nats" else ("log₂", "2")
     figures = [
         (
-            f"Probability of {literal(here.target.label)}",
+            f"Probability of {literal(position.target.label)}",
             proba_text(log_proba),
             f"{odds_text(log_proba)} · rank {line.rank(id):,}",
         ),
         (f"Surprisal, {units}", f"{in_units(-log_proba, units):.4f}", f"= −{log} p"),
         (f"Entropy, {units}", f"{in_units(line.entropy, units):.4f}", "expected surprisal"),
-        ("Effective choices", perplexity_text(line.entropy), f"= {base}^entropy, of {here.v:,}"),
+        ("Effective choices", perplexity_text(line.entropy), f"= {base}^entropy, of {position.v:,}"),
         ("Surprisal − entropy", f"{excess:+.4f}", _verdict(excess)),
     ]
     with st.container(horizontal=True, gap="small", key="figures-here"):
@@ -106,18 +106,18 @@ def _verdict(excess: float) -> str:
     return f"{'more' if excess > 0 else 'less'} than expected"
 
 
-def _charts(here: Place, said: str) -> None:
+def _charts(position: ChosenPosition, said: str) -> None:
     """What the model expected, as bars, and all V by rank; each with its controls."""
-    settings = here.settings
+    settings = position.settings
     left, right = st.columns(2, gap="medium")
     with left.container(border=True):
         _bar_controls(settings)
         shown = settings.shown, settings.view
-        _likeliest(settings.question, settings.at, shown, settings.token, settings.pins, here, said)
+        _likeliest(settings.question, settings.at, shown, settings.token, settings.pins, position, said)
     with right.container(border=True):
-        _cut_controls(here)
+        _cut_controls(position)
         cuts = settings.top_k, settings.top_p
-        _ranks(settings.question, settings.at, cuts, settings.token, settings.pins, here, said)
+        _ranks(settings.question, settings.at, cuts, settings.token, settings.pins, position, said)
 
 
 def _bar_controls(settings: Settings) -> None:
@@ -142,19 +142,19 @@ def _bar_controls(settings: Settings) -> None:
     )
 
 
-def _cut_controls(here: Place) -> None:
+def _cut_controls(position: ChosenPosition) -> None:
     by_k, by_p = st.columns(2, gap="medium", vertical_alignment="bottom")
-    session.give("top_k", min(here.settings.top_k, here.v))
+    session.give("top_k", min(position.settings.top_k, position.v))
     by_k.number_input(
         "Cut at top-k (0: off)",
         0,
-        here.v,
+        position.v,
         step=10,
         key="top_k",
         on_change=lambda: session.change(top_k=st.session_state.top_k),
         help="Keep only the k likeliest tokens when a token is drawn.",
     )
-    session.give("top_p", here.settings.top_p)
+    session.give("top_p", position.settings.top_p)
     by_p.number_input(
         "Cut at top-p (1: off)",
         0.01,
@@ -173,14 +173,14 @@ def _likeliest(
     shown: tuple[int, View],
     token: int | None,
     pinned: tuple[Pin, ...],
-    _here: Place,
+    _position: ChosenPosition,
     _said: str,
 ) -> None:
     """What was drawn once is replayed, for any visitor; `_here` and what is said of it follow from the rest."""
-    title = position_title(_here.batch, *at)
+    title = position_title(_position.batch, *at)
     many, view = shown
-    first = _here.first(many)
-    chart = likeliest_chart(title, first, _here.marked(first), _here.marks, view)
+    first = _position.first(many)
+    chart = likeliest_chart(title, first, _position.marked(first), _position.marks, view)
     st.plotly_chart(chart, key="likeliest", config=CONFIG, alt=f"Bars of the likeliest tokens. {_said}")
 
 
@@ -191,34 +191,34 @@ def _ranks(
     cuts: tuple[int, float],
     token: int | None,
     pinned: tuple[Pin, ...],
-    _here: Place,
+    _position: ChosenPosition,
     _said: str,
 ) -> None:
-    chart = rank_chart(_here.here, _here.marks, _here.name, _here.others, *cuts)
+    chart = rank_chart(_position.distribution, _position.marks, _position.name, _position.others, *cuts)
     alt = f"All probabilities from most to least likely. {_said}"
     st.plotly_chart(chart, key="ranks", config=CONFIG, alt=alt)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _shares(question: Question, at: tuple[int, int], pinned: tuple[Pin, ...], _here: Place) -> None:
-    chart = cumulative_chart(_here.here, _here.name, _here.others)
-    half, most, nearly = _here.here.holders()
+def _shares(question: Question, at: tuple[int, int], pinned: tuple[Pin, ...], _position: ChosenPosition) -> None:
+    chart = cumulative_chart(_position.distribution, _position.name, _position.others)
+    half, most, nearly = _position.distribution.holders()
     alt = f"The likeliest tokens added up: {half:,} hold half of the probability, {most:,} 90 %, {nearly:,} 99 %."
     st.plotly_chart(chart, key="shares", config=CONFIG, alt=alt)
 
 
-def _said(here: Place) -> str:
-    first, target = here.first(1)[0], here.batch.prediction(*here.at, here.target.id)
+def _said(position: ChosenPosition) -> str:
+    first, target = position.first(1)[0], position.batch.prediction(*position.at, position.target.id)
     return (
-        f"{here.name}: target {target.token.label}, probability {proba_text(target.log_proba)}, rank {target.rank:,}."
-        f" First: {first.token.label}."
+        f"{position.name}: target {target.token.label}, probability {proba_text(target.log_proba)},"
+        f" rank {target.rank:,}. First: {first.token.label}."
     )
 
 
-def _softmax(here: Place) -> None:
+def _softmax(position: ChosenPosition) -> None:
     """From logit to probability for one token, with its numbers."""
-    line, subject = here.here, here.subject
-    first = here.token(line.likeliest(1)[0])
+    line, subject = position.distribution, position.subject
+    first = position.token(line.likeliest(1)[0])
     with st.container(border=True, key="softmax"):
         st.text(
             f"Softmax for {subject.label}, logit z = {line.logit(subject.id):.4f}. The largest logit, that of"
@@ -227,17 +227,15 @@ def _softmax(here: Place) -> None:
         st.latex(softmax_latex(line, subject.id))
 
 
-def _tables(here: Place) -> None:
-    with st.expander(
-        "The numbers as tables", icon=":material/table:", key="place-tables", on_change=session.change
-    ) as tables:
-        if tables.open:
-            st.caption(f"The {here.settings.shown} likeliest tokens at {here.name}; logs in nats")
-            top = predictions_table(here.batch.top(*here.at, here.settings.shown))
+def _tables(position: ChosenPosition) -> None:
+    with numbers_as_tables("place-tables") as opened:
+        if opened:
+            st.caption(f"The {position.settings.shown} likeliest tokens at {position.name}; logs in nats")
+            top = predictions_table(position.batch.top(*position.at, position.settings.shown))
             st.dataframe(top, hide_index=True, column_config=DIGITS, key="top-frame")
             st.caption("How many of the likeliest tokens hold a share of the probability")
-            st.dataframe(_share_table(here), hide_index=True, key="share-frame")
+            st.dataframe(_share_table(position), hide_index=True, key="share-frame")
 
 
-def _share_table(here: Place) -> pd.DataFrame:
-    return pd.DataFrame({"share": ["50 %", "90 %", "99 %"], "tokens": here.here.holders()})
+def _share_table(position: ChosenPosition) -> pd.DataFrame:
+    return pd.DataFrame({"share": ["50 %", "90 %", "99 %"], "tokens": position.distribution.holders()})

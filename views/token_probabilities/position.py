@@ -23,7 +23,7 @@ FOUND = RUNS[3]
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class ChosenPosition:
     """Position `at` of the scored rows, and what the settings point out there."""
 
     batch: ScoredBatch
@@ -57,10 +57,10 @@ class Place:
         return self.found or self.target
 
     @cached_property
-    def here(self) -> Distribution:
-        return self.there(self.at)
+    def distribution(self) -> Distribution:
+        return self.distribution_at(self.at)
 
-    def there(self, at: tuple[int, int]) -> Distribution:
+    def distribution_at(self, at: tuple[int, int]) -> Distribution:
         """The distribution at another position."""
         return Distribution(self.batch.logits_at(*at))
 
@@ -92,19 +92,19 @@ class Place:
     def others(self) -> tuple[Other, ...]:
         """The pinned positions, without the chosen one."""
         return tuple(
-            Other(f"{PIN_SIGNS[n]} {position_name(*pin)}", RUNS[n], self.there(pin))
+            Other(f"{PIN_SIGNS[n]} {position_name(*pin)}", RUNS[n], self.distribution_at(pin))
             for n, pin in enumerate(self.settings.pins)
             if not isinstance(pin, int) and pin != self.at
         )
 
 
-def place(settings: Settings) -> Place | None:
+def chosen_position(settings: Settings) -> ChosenPosition | None:
     """The chosen position; None if no row can be scored."""
     batch = scored(settings)
-    return Place(batch, settings) if batch else None
+    return ChosenPosition(batch, settings) if batch else None
 
 
-def mend(batch: ScoredBatch, settings: Settings) -> None:
+def drop_missing_pins(batch: ScoredBatch, settings: Settings) -> None:
     """Take out the pins and the searched token that this text or model does not have; say so if a link named them."""
     wrong = {pin: reason for pin in settings.pins if (reason := _missing(batch, pin))}
     token = settings.token

@@ -11,33 +11,33 @@ from gptloss.models import find
 from gptloss.numbers import proba_text
 from gptloss.prediction.search import find_tokens
 from gptloss.tokens import Token
-from views.loss.ladder import DIGITS
 from views.shared.markdown import literal
-from views.token_probabilities.position import FOUND_SIGN, Place
+from views.shared.tables import DIGITS
+from views.token_probabilities.position import FOUND_SIGN, ChosenPosition
 from views.visit import session
 
 MATCHES = 8
 
 
-def search(here: Place) -> None:
+def search(position: ChosenPosition) -> None:
     """The box, the tokens that match, and their numbers here."""
     st.text_input(
-        f"Search all {here.v:,} tokens, by text or id",
+        f"Search all {position.v:,} tokens, by text or id",
         key="search",
         placeholder=" the · 464 · ↵ · <F0 9F>",
         on_change=_find,
         help="A token may start with a blank, shown as a dot: type the blank, or the dot.",
     )
     typed: str = st.session_state.search
-    matches, said = _matches(here.settings.model, typed)
+    matches, said = _matches(position.settings.model, typed)
     if said:
         st.text(said)
-    shown = matches or ((here.found,) if here.found else ())
-    if here.found and here.found not in shown:
-        shown = (here.found, *shown)
+    shown = matches or ((position.found,) if position.found else ())
+    if position.found and position.found not in shown:
+        shown = (position.found, *shown)
     if shown:
-        _choice(shown, here)
-        st.dataframe(_numbers(shown, here), hide_index=True, column_config=DIGITS, key="matches")
+        _choice(shown, position)
+        st.dataframe(_numbers(shown, position), hide_index=True, column_config=DIGITS, key="matches")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -64,9 +64,9 @@ def _find() -> None:
     session.change(token=matches[0].id if matches else None)
 
 
-def _choice(shown: Sequence[Token], here: Place) -> None:
+def _choice(shown: Sequence[Token], position: ChosenPosition) -> None:
     labels = {token.id: f"{literal(token.label)} · {token.id}" for token in shown}
-    session.give("match", here.settings.token)
+    session.give("match", position.settings.token)
     st.pills(
         f"Marked {FOUND_SIGN} in the charts, and in the softmax",
         list(labels),
@@ -76,8 +76,8 @@ def _choice(shown: Sequence[Token], here: Place) -> None:
     )
 
 
-def _numbers(tokens: Sequence[Token], here: Place) -> pd.DataFrame:
-    line = here.here
+def _numbers(tokens: Sequence[Token], position: ChosenPosition) -> pd.DataFrame:
+    line = position.distribution
     return pd.DataFrame(
         {
             "token": [token.label for token in tokens],

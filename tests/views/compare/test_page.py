@@ -21,7 +21,7 @@ from gptloss.serving import readings
 from tests.browser.driver import ROOT
 from tests.models.catalogue.test_checkpoint import save_gpt2
 from tests.test_app import numbers, page, query, texts
-from views.compare.controls import texts as compared_texts
+from views.compare.controls import compared_texts
 from views.shared import scored_text
 from views.visit import access
 from views.visit.fields.compare import PARAGRAPH

@@ -24,7 +24,6 @@ from tests.browser.driver import ROOT
 from tests.corpus.test_samples import SHARED
 from tests.test_app import button, numbers, query, texts
 from views.data_set_loss import files as dataset_files
-from views.data_set_loss import tables
 from views.shared.markdown import literal
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -398,7 +397,7 @@ def test_the_pitfalls_have_these_windows_numbers() -> None:
     assert float(frame.iloc[0, 4]) > float(frame.iloc[0, 3])
 
 
-def done(text: str = "=1+1 tea 💙 " * 30, convention: Any = "rolling") -> runs.Run:
+def done(text: str = "=1+1 tea 💙 " * 30, convention: Any = "rolling") -> runs.BackgroundRun:
     job = Job("bigram", texts_of((Document("a.txt", text),)), plan(convention, load_model("bigram").info, 64), 0.9)
     runs.start([job], "me")
     run = runs.find_run(job)
@@ -483,7 +482,3 @@ def test_odd_texts(text: str) -> None:
     assert not app.exception
     for chart in charts(app):
         assert "<script" not in json.dumps(chart)
-
-
-def test_the_mean_of_perplexities_of_hard_windows_overflows_nothing() -> None:
-    assert tables._log_mean_exp([1000.0, 1000.0]) == pytest.approx(1000)

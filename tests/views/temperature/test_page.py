@@ -14,9 +14,9 @@ from gptloss.analysis.temperature import temperature_curve
 from gptloss.charts.sampling import BARS
 from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampling import Sampler, draw
+from gptloss.serving.readings import batch_of
 from tests.browser.driver import ROOT
 from tests.test_app import button, query
-from views.shared.scored_text import batch_of
 from views.temperature import controls
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,7 +88,7 @@ def test_top_k_and_top_p_cut() -> None:
     assert subtitle(charts(app)["bars"]).endswith("renormalised over 5 of 256 tokens")
     assert charts(app)["bars"]["data"][2]["text"].count("cut off") == len(charts(app)["bars"]["data"][2]["text"]) - 5
     app.slider(key="top_p").set_value(0.5).run()
-    batch = batch_of(("bigram", (TOY["input"],), None, False))
+    batch = batch_of(Question("bigram", (TOY["input"],), None, False))
     kept = int(Sampler(1.0, 5, 0.5).keeps(batch.logits_at(1, 4)).sum())
     assert 1 < kept < 5
     assert subtitle(charts(app)["bars"]).endswith(f"renormalised over {kept} of 256 tokens")
@@ -116,7 +116,7 @@ def test_each_example_sets_all_three(name: str, fields: dict[str, list[str]]) ->
 
 def test_draws_are_seeded() -> None:
     app = open_page(**TOY, at="14")
-    logits = batch_of(("bigram", (TOY["input"],), None, False)).logits_at(1, 4)
+    logits = batch_of(Question("bigram", (TOY["input"],), None, False)).logits_at(1, 4)
 
     def shares(n: int, seed: int) -> list[float]:
         ids = draw(Sampler().probas(logits), n, seed)
@@ -197,7 +197,7 @@ def test_a_long_text_has_its_curve_bit_by_bit() -> None:
         app.run()
         if "loss" in charts(app):
             break
-    expected = temperature_curve(batch_of(("bigram", (text,), None, False)))
+    expected = temperature_curve(batch_of(Question("bigram", (text,), None, False)))
     assert charts(app)["loss"]["data"][1]["x"] == pytest.approx([1.0, expected.best])
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from views.visit.fields.kinds import Choice, Decimal, Kind, Switch, Whole
+from views.visit.fields.kinds import Decimal, Kind, OneOf, Switch, Whole
 from views.visit.links import from_query, to_query
 from views.visit.settings import KINDS, LINK_LIMIT, Settings
 
@@ -36,7 +36,7 @@ NOT_THE_FIRST = {
 }  # fmt: skip
 
 
-WORDS = {name: kind for name, kind in KINDS.items() if isinstance(kind, Choice | Decimal | Switch | Whole)}
+WORDS = {name: kind for name, kind in KINDS.items() if isinstance(kind, OneOf | Decimal | Switch | Whole)}
 
 
 def test_every_word_is_tried() -> None:

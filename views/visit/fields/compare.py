@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from views.visit.fields.kinds import At, Choice, Models, Pair, Texts, setting
+from views.visit.fields.kinds import At, Models, OneOf, Pair, TextRows, setting
 
 Comparing = Literal["models", "texts"]
 MOST_MODELS = 4
@@ -23,12 +23,12 @@ PAIR = (
 class CompareFields:
     """What is compared, and the chosen place in it."""
 
-    comparing: Comparing = setting("models", Choice("compare", Comparing), "models on one text, or two texts")
+    comparing: Comparing = setting("models", OneOf("compare", Comparing), "models on one text, or two texts")
     others: tuple[str, ...] = setting(
         ("smollm2-135m",), Models("with", MOST_MODELS - 1), "the models beside the chosen one"
     )
     texts: tuple[str, ...] | None = setting(
-        None, Texts("text"), "the texts that the models read; without any, the rows and a paragraph", of_text=True
+        None, TextRows("text"), "the texts that the models read; without any, the rows and a paragraph", of_text=True
     )
     pair: tuple[str, str] = setting(PAIR, Pair("pair"), "the two texts that one model reads", of_text=True)
     spot: tuple[int, int] | None = setting(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gptloss.corpus.conventions import Convention
-from views.visit.fields.kinds import Choice, Decimal, Model, Switch, Whole, setting
+from views.visit.fields.kinds import Decimal, Model, OneOf, Switch, Whole, setting
 
 # A text that ships with gptloss, the book's, the visitor's files, what they pasted.
 Data = Literal["island", "verdict", "files", "paste"]
@@ -16,11 +16,11 @@ SMALLEST_SPLIT, LARGEST_SPLIT = 0.5, 0.95
 class DatasetFields:
     """The text, how it is cut and read, and the window that is looked at."""
 
-    data: Data = setting("island", Choice("data", Data), "the text")
+    data: Data = setting("island", OneOf("data", Data), "the text")
     split: float = setting(
         0.9, Decimal("split", SMALLEST_SPLIT, LARGEST_SPLIT), "the share of the characters that is for training"
     )
-    convention: Convention = setting("book", Choice("convention", Convention), "how windows are taken from the text")
+    convention: Convention = setting("book", OneOf("convention", Convention), "how windows are taken from the text")
     window: int = setting(256, Whole("window", 2, 1_000_000), "tokens in a window")
     stride: int = setting(128, Whole("stride", 1, 1_000_000), "tokens from one window to the next, if strided")
     start: bool | None = setting(

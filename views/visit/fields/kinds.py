@@ -101,7 +101,7 @@ class _Word(Kind[T]):
 
 
 @dataclass(frozen=True)
-class Choice(_Word[Any]):
+class OneOf(_Word[Any]):
     """One of a few values; `literal` is a `Literal` type, or the values themselves."""
 
     literal: Any
@@ -258,7 +258,7 @@ class Pins(Kind[tuple[Pin, ...]]):
 
 
 @dataclass(frozen=True)
-class Texts(Kind[tuple[str, ...] | None]):
+class TextRows(Kind[tuple[str, ...] | None]):
     """Texts, one for each row; None stands for the page's own."""
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from views.visit.fields.kinds import Choice, Pin, Pins, Whole, setting
+from views.visit.fields.kinds import OneOf, Pin, Pins, Whole, setting
 
 View = Literal["probas", "logits"]
 FEWEST_SHOWN, MOST_SHOWN = 5, 50
@@ -16,6 +16,6 @@ class ProbabilitiesFields:
     """How the likeliest tokens are shown, and what stands beside them."""
 
     shown: int = setting(10, Whole("show", FEWEST_SHOWN, MOST_SHOWN), "how many of the likeliest tokens are shown")
-    view: View = setting("probas", Choice("view", View), "probabilities or logits")
+    view: View = setting("probas", OneOf("view", View), "probabilities or logits")
     token: int | None = setting(None, Whole("token", 0, 10_000_000), "the id of the token that was searched for")
     pins: tuple[Pin, ...] = setting((), Pins("pin", MOST_PINS), "positions or tokens beside the chosen one")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from views.visit.fields.kinds import Choice, Decimal, Whole, setting
+from views.visit.fields.kinds import Decimal, OneOf, Whole, setting
 
 Source = Literal["text", "book"]
 HOTTEST = 5.0
@@ -24,5 +24,5 @@ class SamplingFields:
     )
     seed: int = setting(123, Whole("seed", 0, LARGEST_SEED), "the seed of the draws")
     made: int = setting(0, Whole("made", 0, MOST_MADE), "how many tokens the text goes on for", of_text=True)
-    source: Source = setting("text", Choice("from", Source), "a position of the text, or the book's nine words")
-    draws: int = setting(1_000, Choice("draws", DRAWS), "how often a token is drawn")
+    source: Source = setting("text", OneOf("from", Source), "a position of the text, or the book's nine words")
+    draws: int = setting(1_000, OneOf("draws", DRAWS), "how often a token is drawn")

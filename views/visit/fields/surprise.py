@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from views.visit.fields.kinds import Choice, Switch, setting
+from views.visit.fields.kinds import OneOf, Switch, setting
 
 Colour = Literal["loss", "probability", "rank", "entropy"]
 
@@ -12,5 +12,5 @@ Colour = Literal["loss", "probability", "rank", "entropy"]
 class SurpriseFields:
     """How the tokens of the text are shown."""
 
-    colour: Colour = setting("loss", Choice("colour", Colour), "what the colour of a token means")
+    colour: Colour = setting("loss", OneOf("colour", Colour), "what the colour of a token means")
     figures: bool = setting(False, Switch("figures"), "whether its number stands under each token")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gptloss.models import DEFAULT_MODEL
 from gptloss.numbers import Units
-from views.visit.fields.kinds import At, Choice, Model, Switch, Texts, Whole, setting
+from views.visit.fields.kinds import At, Model, OneOf, Switch, TextRows, Whole, setting
 
 STEPS = 7
 
@@ -17,15 +17,15 @@ class TextFields:
     """The model, the rows, and what is chosen in them."""
 
     model: str = setting(DEFAULT_MODEL, Model("model"), "the model that reads the text")
-    inputs: tuple[str, ...] = setting(LECTURE_INPUTS, Texts("input"), "the input of each row", of_text=True)
+    inputs: tuple[str, ...] = setting(LECTURE_INPUTS, TextRows("input"), "the input of each row", of_text=True)
     targets: tuple[str, ...] | None = setting(
         LECTURE_TARGETS,
-        Texts("target"),
+        TextRows("target"),
         "the target of each row; without any, the inputs shifted by one token",
         of_text=True,
     )
     at: tuple[int, int] = setting((1, 1), At("at"), "the chosen position", of_text=True)
-    units: Units = setting("nats", Choice("units", Units), "the units of logs and losses")
+    units: Units = setting("nats", OneOf("units", Units), "the units of logs and losses")
     step: int = setting(0, Whole("step", 0, STEPS), "the step that is explained; 0 for none")
     bos: bool = setting(False, Switch("bos"), "whether each row begins with the model's start token")
 

@@ -1,0 +1,33 @@
+"""What is wrong with a row of text, as a card with the way out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from gptloss.errors import GptlossError
+from gptloss.models import find
+from gptloss.tokens import Token
+from views.visit import session
+
+
+@contextmanager
+def row_error_card(number: int, left_out: str, sentence: str) -> Iterator[None]:
+    """A card that says which row is left out and why; what is drawn inside is the way out."""
+    with st.container(border=True, key=f"error-{number}", gap="xsmall"):
+        st.badge(left_out, icon=":material/error:", color="red")
+        st.text(sentence)
+        yield
+
+
+def encoded_or_none(text: str) -> tuple[Token, ...]:
+    """The tokens of a text under the chosen model; none for a text that it cannot spell, which the card explains."""
+    try:
+        return find(session.settings().model).tokenizer().encode(text)
+    except GptlossError:
+        return ()
+
+
+def start_of(text: str, tokens: int) -> str:
+    """The first tokens of a text, without the half of a character that the cut may leave."""
+    return b"".join(token.raw for token in encoded_or_none(text)[:tokens]).decode("utf-8", "ignore")
