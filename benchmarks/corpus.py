@@ -74,11 +74,15 @@ import sys, time, torch
 from pathlib import Path
 from peers import peak_mb
 torch.set_num_threads(1)
-from gptloss import conventions, corpus, corpus_text, load_model
+from gptloss import load_model
+from gptloss.corpus import conventions
+from gptloss.corpus.scoring import scored_windows
+from gptloss.corpus.tally import Tally
+from gptloss.corpus.text import pieces_of
 model = load_model(sys.argv[1])
 plan = conventions.plan("rolling", model.info)
-tally, start = corpus.Tally(plan), time.process_time()
-for scored in corpus.scored_windows(model, corpus_text.pieces_of(Path(sys.argv[2])), plan):
+tally, start = Tally(plan), time.process_time()
+for scored in scored_windows(model, pieces_of(Path(sys.argv[2])), plan):
     tally.add(scored)
 print(tally.tokens, time.process_time() - start, peak_mb())
 """

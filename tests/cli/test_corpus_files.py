@@ -177,7 +177,7 @@ def test_two_runs_do_not_write_one_file(
 def stopped(text: Path, sent: signal.Signals, *options: object) -> "subprocess.CompletedProcess[str]":
     """A run that gets a signal in its third forward pass."""
     code = (
-        "import os, signal, sys\nfrom gptloss import corpus\nforward, passes = corpus.forward, []\n"
+        "import os, signal, sys\nfrom gptloss.corpus import scoring as corpus\nforward, passes = corpus.forward, []\n"
         "def third(*given):\n    passes.append(1)\n"
         f"    len(passes) != 3 or os.kill(os.getpid(), {int(sent)})\n    return forward(*given)\n"
         "corpus.forward = third\nimport runpy; runpy.run_module('gptloss', run_name='__main__', alter_sys=True)"

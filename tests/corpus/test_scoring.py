@@ -223,7 +223,10 @@ def test_by_columns_or_by_rows_it_is_ln_p(tiny: LanguageModel) -> None:
 def test_a_long_text_takes_less_than_64_mb_above_the_weights(gpt2: LanguageModel) -> None:
     script = """
 import sys, torch
-from gptloss import conventions, corpus, load_model
+from gptloss import load_model
+from gptloss.corpus import conventions
+from gptloss.corpus.scoring import scored_windows
+from gptloss.corpus.tally import Tally
 torch.set_num_threads(1)
 def memory(name):
     return next(int(line.split()[1]) * 1.024e-3 for line in open("/proc/self/status") if line.startswith(name))
@@ -232,9 +235,9 @@ plan = conventions.plan("rolling", model.info)
 for weight in model.network.parameters():
     weight.sum()
 def run(text):
-    for scored in corpus.scored_windows(model, (text for _ in range(100)), plan): tally.add(scored)
-tally = corpus.Tally(plan)
-for scored in corpus.scored_windows(model, ["tea and milk"], plan): pass
+    for scored in scored_windows(model, (text for _ in range(100)), plan): tally.add(scored)
+tally = Tally(plan)
+for scored in scored_windows(model, ["tea and milk"], plan): pass
 before = memory("VmRSS")
 run(sys.argv[1])
 print(tally.tokens, memory("VmHWM") - before)

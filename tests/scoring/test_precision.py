@@ -195,7 +195,7 @@ def test_a_pickled_batch_of_other_weights_is_refused(lecture: ScoredBatch, monke
     stored = pickle.dumps(lecture)
     other = load_model("gpt2-untrained")
     other.network.out_head.weight = torch.nn.Parameter(other.network.out_head.weight * 1.01, False)  # type: ignore[attr-defined]
-    monkeypatch.setattr("gptloss.scoring.score.load_model", lambda *_, **__: other)
+    monkeypatch.setattr("gptloss.scoring.batch.load_model", lambda *_, **__: other)
     with pytest.raises(GptlossError, match="gpt2-untrained has other weights than when this was pickled"):
         pickle.loads(stored)
 

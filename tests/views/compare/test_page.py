@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.catalogue import smollm2
-from gptloss.serving import readings
+from gptloss.serving import models as serving
 from tests.browser.driver import ROOT
 from tests.models.catalogue.test_checkpoint import save_gpt2
 from tests.test_app import numbers, page, query, texts
@@ -199,8 +199,8 @@ class Loads:
         for n, name in enumerate(self.names):
             save_gpt2(Path(name), n_positions=64 + n)
         monkeypatch.setattr(access, "any_model", lambda: True)
-        monkeypatch.setattr(readings, "LARGE", 1)
-        monkeypatch.setattr(readings, "load_model", self)
+        monkeypatch.setattr(serving, "LARGE", 1)
+        monkeypatch.setattr(serving, "load_model", self)
 
     def __call__(self, name: str) -> LanguageModel:
         model = self._load(name)
@@ -246,7 +246,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch: pytest.MonkeyP
             raise GptlossError("It is damaged.")
         return loads(name)
 
-    monkeypatch.setattr(readings, "load_model", load)
+    monkeypatch.setattr(serving, "load_model", load)
     app = compare(model=loads.names[0], with_=loads.names[1:], text=LONG)
     assert "It is damaged." in texts(app)
     assert len(app.latex) == 1

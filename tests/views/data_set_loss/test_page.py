@@ -16,6 +16,7 @@ from gptloss import load_model
 from gptloss.corpus import samples
 from gptloss.corpus.conventions import plan
 from gptloss.corpus.job import Document, Job, texts_of
+from gptloss.corpus.run import score_parts
 from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
 from gptloss.errors import GptlossError
@@ -434,11 +435,11 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
     hurry = Event()
 
     def slow(*args: Any, **more: Any) -> Iterator[Any]:
-        for window in scored_windows(*args, **more):
+        for scored in score_parts(*args, **more):
             hurry.wait(0.1)
-            yield window
+            yield scored
 
-    monkeypatch.setattr(runs, "scored_windows", slow)
+    monkeypatch.setattr(runs, "score_parts", slow)
     app = opened()
     button(app, "Run").click().run()
     assert "Stop" in labels(app)

@@ -11,6 +11,7 @@ from gptloss import load_model, score
 from gptloss.analysis.words import totals
 from gptloss.models.architectures.toy import SAMPLE
 from gptloss.numbers import perplexity_text
+from gptloss.serving.question import Question
 from tests.browser.driver import ROOT
 from tests.test_app import button, numbers, page, query, texts
 from views.surprise import page as surprise
@@ -194,7 +195,7 @@ def test_the_file_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) 
     app = opened(model="bigram")
     assert app.get("download_button")[0].proto.label == "All tokens as CSV"
     assert made == []
-    assert surprise._csv(("bigram", ("tea time",), None, False)) == "csv"
+    assert surprise._csv(Question("bigram", ("tea time",), None, False)) == "csv"
 
 
 def test_a_word_perplexity_no_float_holds_is_shown_all_the_same() -> None:

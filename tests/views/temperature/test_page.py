@@ -14,6 +14,7 @@ from gptloss.analysis.temperature import temperature_curve
 from gptloss.charts.sampling import BARS
 from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampling import Sampler, draw
+from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from tests.browser.driver import ROOT
 from tests.test_app import button, query
