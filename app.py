@@ -7,14 +7,12 @@ import streamlit as st
 from gptloss.errors import GptlossError
 from views.frame.page import begin
 from views.loss.editor import editor, examples, row_errors
-from views.visit import session
+from views.visit import pages, session
 
 # Pixels that stand in for the numbers until they are there; with the words above them as high as these.
 NUMBERS, BELOW = 108, 560
 
-settings = begin(
-    "Loss, step by step", "Target tokens, their probabilities, one number. Choose a column to look inside."
-)
+settings = begin(pages.LOSS)
 
 left, right = st.columns([11, 9], gap="small")
 with left:

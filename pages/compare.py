@@ -4,8 +4,9 @@ import streamlit as st
 
 from views.compare.controls import comparison_controls
 from views.frame.page import begin
+from views.visit import pages
 
-settings = begin("Compare", "The same text under several models, or two texts under one.")
+settings = begin(pages.COMPARE)
 comparison_controls(settings)
 with st.spinner("Starting …"):  # loads torch: not before the page has its title
     from views.compare.numbers import side_cards

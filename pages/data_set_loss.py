@@ -3,11 +3,9 @@
 import streamlit as st
 
 from views.frame.page import begin
+from views.visit import pages
 
-settings = begin(
-    "Data set loss",
-    "From six tokens to a whole text: the loss on what a model learns from, and on what it never saw.",
-)
+settings = begin(pages.DATA_SET_LOSS)
 with st.spinner("Reading the text …"):
     from views.data_set_loss.numbers import (  # loads torch: not before the page has its title
         losses_and_run,

@@ -3,11 +3,9 @@
 import streamlit as st
 
 from views.frame.page import begin
+from views.visit import pages
 
-settings = begin(
-    "Surprise in a text",
-    "The stronger its colour, the more a token surprised the model. Choose one to see what was expected there.",
-)
+settings = begin(pages.SURPRISE)
 with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored  # loads torch: not before the page has its title
     from views.surprise.page import charts, numbers, surprise, tables

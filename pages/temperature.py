@@ -3,10 +3,9 @@
 import streamlit as st
 
 from views.frame.page import begin
+from views.visit import pages
 
-settings = begin(
-    "Temperature and sampling", "How a token is drawn from the model’s probabilities, and what that does to them."
-)
+settings = begin(pages.TEMPERATURE)
 with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored
     from views.shared.text_box import own_text  # loads torch: not before the page has its title

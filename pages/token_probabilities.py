@@ -3,11 +3,9 @@
 import streamlit as st
 
 from views.frame.page import begin
+from views.visit import pages
 
-settings = begin(
-    "Token probabilities",
-    "What does the model expect here? All its tokens, not only the likeliest. Choose a token to look there.",
-)
+settings = begin(pages.TOKEN_PROBABILITIES)
 with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored
     from views.shared.text_box import own_text  # loads torch: not before the page has its title

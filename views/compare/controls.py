@@ -33,7 +33,7 @@ def comparison_controls(settings: Settings) -> None:
             _text(settings)
         else:
             _pair(settings)
-    model_picker.offers(name for name in missing(settings) if name not in model_picker.wanted())
+    model_picker.offers(name for name in missing(settings) if name not in session.wanted())
 
 
 def compared_texts(settings: Settings) -> tuple[str, ...]:

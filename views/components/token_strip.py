@@ -15,6 +15,7 @@ from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row
 from gptloss.tokens import Token
 from views.components.choice import sent
+from views.visit import session
 from views.visit.fields.surprise import Colour
 
 HERE = Path(__file__).parent
@@ -85,7 +86,7 @@ def token_strip(
     told, count = _tell(key, -1 if at is None else at), data["count"]
 
     def choose() -> None:
-        st.session_state[_name(key)] = replace(st.session_state[_name(key)], marked=sent(key, count))
+        session.remember(_name(key), replace(session.recall(_name(key), told), marked=sent(key, count)))
         if on_choose:
             on_choose()
 
@@ -103,10 +104,10 @@ def _tell(key: str, at: int) -> _Told:
 
     It remembers what was chosen since, also when the strip is drawn anew after another page.
     """
-    told: _Told | None = st.session_state.get(_name(key))
+    told: _Told | None = session.recall(_name(key), None)
     if told is None or told.marked != at:
         told = _Told(at, told.turn + 1 if told else 0, marked=at)
-        st.session_state[_name(key)] = told
+        session.remember(_name(key), told)
     return told
 
 

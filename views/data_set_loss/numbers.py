@@ -1,6 +1,5 @@
 """The page "Data set loss": the two losses, the run that computes them, and the second model beside the first."""
 
-import time
 from pathlib import Path
 
 import streamlit as st
@@ -19,8 +18,8 @@ from views.data_set_loss.jobs import check_windows, jobs_of
 from views.data_set_loss.run_losses import losses_of
 from views.data_set_loss.text import chosen_texts
 from views.frame.model_picker import option
+from views.shared import ticks
 from views.shared.markdown import literal
-from views.shared.ticks import REST, rest
 from views.visit import access, session
 from views.visit.settings import Settings
 from views.visit.visitor import is_connected, visitor
@@ -28,7 +27,6 @@ from views.visit.visitor import is_connected, visitor
 STYLE = Path(__file__).parent / "style.css"
 # Seconds between two looks at a run; how long a click waits for one that is short.
 TICK, SHORT = 0.5, 0.4
-OPENED = "data-opened-at"
 
 
 def second_model(settings: Settings) -> None:
@@ -73,7 +71,7 @@ def losses_and_run(settings: Settings) -> bool:
     """
     st.html(STYLE)
     if session.just_opened():
-        st.session_state[OPENED] = time.monotonic()
+        ticks.opened("data")
     wanted = jobs()
     shown = [run for job in wanted if (run := runs.find_run(job))]
     at_work = any(run.running for run in shown)
@@ -174,9 +172,9 @@ def _live() -> None:
     if readings:
         alt = "The mean loss of each part so far, window by window."
         st.plotly_chart(running_chart(readings, settings.units), key="running-chart", config=CONFIG, alt=alt)
-    if not at_work and time.monotonic() - st.session_state.get(OPENED, 0.0) > REST:
+    if not at_work and ticks.is_on_screen("data"):
         st.rerun()
-    rest("data", done=not at_work)
+    ticks.rest("data", done=not at_work)
 
 
 def _progress(run: BackgroundRun) -> None:

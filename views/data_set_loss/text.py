@@ -22,7 +22,7 @@ LARGEST_FILE = 2  # MB
 
 def text_controls(settings: Settings) -> Texts | None:
     """The choice, and what goes with it; the texts, or None if there are none yet."""
-    if settings.data in ("files", "paste") and not st.session_state.get(CHOSEN):
+    if settings.data in ("files", "paste") and not session.recall(CHOSEN, False):
         session.correct(
             "The link is about a text that its maker had, which does not travel in a link; the page shows its own.",
             always=True,
@@ -43,16 +43,16 @@ def text_controls(settings: Settings) -> Texts | None:
 
 
 def _choose() -> None:
-    st.session_state[CHOSEN] = True  # a text of the visitor's own may be wanted before it is here
+    session.remember(CHOSEN, True)  # a text of the visitor's own may be wanted before it is here
     session.change(data=st.session_state.data, look=None)
 
 
 def chosen_texts(settings: Settings) -> Texts | None:
     """The chosen texts, if they are here and not empty; for fragments and callbacks."""
     if settings.data == "files":
-        documents: tuple[Document, ...] = st.session_state.get(FILES, ())
+        documents = _kept()
     elif settings.data == "paste":
-        documents = (Document("pasted", st.session_state.get(PASTED, "")),)
+        documents = (Document("pasted", session.recall(PASTED, "")),)
     else:
         text = samples.island() if settings.data == "island" else samples.verdict() or ""
         documents = (Document(CHOICES[settings.data], text),)
@@ -71,7 +71,7 @@ def _verdict() -> None:
     st.text("The Verdict by Edith Wharton, 1908, is in the public domain and is not on this machine: 20 kB to fetch.")
     if st.button("Fetch it", icon=":material/download:", type="primary", key="data-fetch"):
         _fetch()
-    turn = st.session_state.setdefault(TURN, 0)
+    turn = session.recall(TURN, 0)
     st.file_uploader(
         f"Or drop in your {samples.VERDICT}",
         ["txt"],
@@ -104,7 +104,7 @@ def _keep(turn: int) -> None:
     file = st.session_state[f"data-verdict-{turn}"]
     session.change()
     if file is not None:
-        st.session_state[TURN] = turn + 1
+        session.remember(TURN, turn + 1)
         try:
             samples.keep_verdict(file.getvalue(), file.name)
         except GptlossError as error:
@@ -112,8 +112,8 @@ def _keep(turn: int) -> None:
 
 
 def _files() -> None:
-    kept: tuple[Document, ...] = st.session_state.get(FILES, ())
-    turn = st.session_state.setdefault(TURN, 0)
+    kept = _kept()
+    turn = session.recall(TURN, 0)
     st.file_uploader(
         "Text files in UTF-8; each is cut in two by itself",
         ["txt", "md"],
@@ -129,20 +129,26 @@ def _files() -> None:
             st.button("Remove all", icon=":material/close:", key="data-remove", type="tertiary", on_click=_remove)
 
 
+def _kept() -> tuple[Document, ...]:
+    """The visitor's files."""
+    nothing: tuple[Document, ...] = ()
+    return session.recall(FILES, nothing)
+
+
 def _read(turn: int) -> None:
     """Add the files to those that are here; then the uploader is empty again."""
     files = st.session_state[f"data-upload-{turn}"]
     session.change(look=None)
     if not files:
         return
-    st.session_state[TURN] = turn + 1
-    kept = {document.name: document for document in st.session_state.get(FILES, ())}
+    session.remember(TURN, turn + 1)
+    kept = {document.name: document for document in _kept()}
     for file in files:
         try:
             kept[file.name] = _document(file.name, file.getvalue(), kept)
         except GptlossError as error:
             session.notify(str(error))
-    st.session_state[FILES] = tuple(kept.values())
+    session.remember(FILES, tuple(kept.values()))
 
 
 def _document(name: str, raw: bytes, kept: dict[str, Document]) -> Document:
@@ -159,15 +165,15 @@ def _document(name: str, raw: bytes, kept: dict[str, Document]) -> Document:
 
 
 def _remove() -> None:
-    st.session_state[FILES] = ()
+    session.remember(FILES, ())
     session.change(look=None)
 
 
 def _paste() -> None:
-    session.give("data-paste", st.session_state.get(PASTED, ""))
+    session.give("data-paste", session.recall(PASTED, ""))
     st.text_area("Paste a text", key="data-paste", height=120, max_chars=LARGEST, on_change=_take_paste)
 
 
 def _take_paste() -> None:
-    st.session_state[PASTED] = st.session_state["data-paste"]
+    session.remember(PASTED, st.session_state["data-paste"])
     session.change(look=None)

@@ -11,6 +11,8 @@ from views.visit import access, session
 
 # How often the bar moves.
 TICK = 0.4
+# The model that this visitor began to fetch.
+FETCHING = "fetching"
 
 
 def offer(name: str) -> None:
@@ -41,7 +43,7 @@ def _progress(name: str, fetch: downloads.Fetch) -> None:
     amount = f" · {size_text(progress.done)} of {size_text(progress.total)}" if known else ""
     st.text(f"{title(name)}: {progress.doing}{amount}")
     st.progress(min(share, 1.0))
-    if access.any_model() or st.session_state.get("fetches") == name:  # of a hosted app only who began it
+    if access.any_model() or session.recall(FETCHING, "") == name:  # of a hosted app only who began it
         st.button("Cancel", icon=":material/close:", key=f"cancel-{name}", on_click=fetch.stop)
 
 
@@ -85,12 +87,12 @@ def _source(name: str) -> str:
 
 def _fetch(name: str) -> None:
     if access.allowed(name):
-        st.session_state.fetches = name
+        session.remember(FETCHING, name)
         downloads.start(name)
 
 
 def _not_now(name: str) -> None:
-    if name == st.session_state.wanted:
-        st.session_state.wanted = ""
+    if name in session.wanted():
+        session.want(None)
     else:
         session.change(others=tuple(other for other in session.settings().others if other != name))

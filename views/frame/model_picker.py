@@ -32,7 +32,7 @@ def picker() -> None:
     )
     info = find(current.model).info
     st.caption(_details(info))
-    if st.session_state.page != "Data set loss":  # there it is part of the convention
+    if session.page().start_token:
         _start_token(info)
 
 
@@ -62,7 +62,7 @@ def _start_token(info: ModelInfo) -> None:
     st.toggle(
         "Start token",
         key="bos",
-        disabled=info.bos_id is None and not on and not session.compares(),
+        disabled=info.bos_id is None and not on and not session.shows_several_models(),
         on_change=_switch_start,
         help=_start_token_help(info),
     )
@@ -112,10 +112,10 @@ def choose_model(name: str) -> None:
     try:
         if is_here(name):
             session.change(model=name, **_rows_for(name, session.settings().model))
-            st.session_state.wanted = ""
+            session.want(None)
         else:
             session.change()
-            st.session_state.wanted = name
+            session.want(name)
     except GptlossError as error:
         session.change()
         session.notify(str(error))
@@ -153,7 +153,7 @@ def settle() -> None:
             if session.by_link() and (rows := _rows_for(asked_for, DEFAULT_MODEL)):
                 session.correct("", always=True, **rows)
             return
-        st.session_state.wanted = asked_for
+        session.want(asked_for)
     except GptlossError as error:
         sentence = str(error)
     session.correct(sentence, always=True, model=next(filter(is_here, access.models())))
@@ -161,11 +161,11 @@ def settle() -> None:
 
 def _take_what_was_fetched() -> None:
     try:
-        for name in wanted():
+        for name in session.wanted():
             if is_here(name):
                 choose_model(name)
     except GptlossError as error:
-        st.session_state.wanted = ""
+        session.want(None)
         session.notify(str(error))
 
 
@@ -188,8 +188,3 @@ def offers(names: Iterable[str]) -> None:
     """A card for each model that was asked for and is not here."""
     for name in names:
         offer(name)
-
-
-def wanted() -> list[str]:
-    """The model that was chosen and is not here yet, if there is one."""
-    return [st.session_state.wanted] if st.session_state.wanted else []

@@ -6,31 +6,31 @@ import streamlit as st
 
 from views.frame import model_picker, sidebar
 from views.visit import session
+from views.visit.pages import Page
 from views.visit.settings import Settings
 
 STYLE = Path(__file__).parent / "style.css"
 SIDEBAR_WIDTH = 244
 
 
-def begin(title: str, subtitle: str) -> Settings:
+def begin(page: Page) -> Settings:
     """Start a page: read the link if the visitor came by one, draw the sidebar and the title."""
-    st.set_page_config(f"{title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
+    st.set_page_config(f"{page.title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
-    st.session_state.drawn_before, st.session_state.drawn = st.session_state.get("drawn", set()), set()
-    session.read_link(title)
+    session.start_run(page)
     model_picker.settle()
     session.write_link()
     with st.sidebar:
         sidebar.sidebar()
-    st.title(title, anchor=False)
-    st.caption(subtitle)
-    notices = [*st.session_state.notices, *_link_notice()]
+    st.title(page.title, anchor=False)
+    st.caption(page.subtitle)
+    notices = [*session.notices(), *_link_notice()]
     if notices:
         with st.container(border=True, gap="xxsmall", key="notices"):
             st.badge("Note", icon=":material/info:", color="orange")
             for notice in notices:
                 st.text(notice)
-    model_picker.offers(model_picker.wanted())
+    model_picker.offers(session.wanted())
     return session.settings()
 
 

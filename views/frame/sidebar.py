@@ -1,20 +1,12 @@
 """The sidebar: the menu, the model, the units."""
 
+from itertools import groupby
+
 import streamlit as st
 
 from views.frame import model_picker
 from views.visit import session
-
-MENU = {
-    "Learn": {"app.py": "Loss, step by step"},
-    "Explore": {
-        "pages/token_probabilities.py": "Token probabilities",
-        "pages/surprise.py": "Surprise in a text",
-        "pages/temperature.py": "Temperature and sampling",
-        "pages/compare.py": "Compare",
-    },
-    "Train": {"pages/data_set_loss.py": "Data set loss"},
-}
+from views.visit.pages import PAGES
 
 
 def sidebar() -> None:
@@ -22,10 +14,10 @@ def sidebar() -> None:
     st.subheader("gptloss", anchor=False)
     st.caption("From text to loss, number by number")
     with st.container(key="menu", gap="xxsmall"):
-        for group, pages in MENU.items():
+        for group, members in groupby(PAGES, key=lambda page: page.group):
             st.caption(group)
-            for file, title in pages.items():
-                st.page_link(file, label=title)
+            for page in members:
+                st.page_link(page.file, label=page.title)
     model_picker.picker()
     _units()
 

@@ -2,8 +2,7 @@
 
 from bisect import bisect_right
 from itertools import accumulate
-
-import streamlit as st
+from typing import Any
 
 from gptloss.numbers import position_name
 from gptloss.scoring.batch import ScoredBatch
@@ -11,15 +10,17 @@ from gptloss.scoring.rows import Row
 from views.visit import session
 from views.visit.settings import Settings
 
+# What was read in the run before: the model, the texts, and at which byte each target of each row begins.
 READ = "read"
+_NOTHING: tuple[str, list[Any], dict[int, list[int]]] = ("", [], {})
 
 
 def keep_position(batch: ScoredBatch, settings: Settings) -> None:
     """Choose the token that holds the byte where the chosen one began, if another model reads the same texts."""
     model, *read = settings.question
     begun = {row.number: _begin(row) for row in batch.rows}
-    last_model, last_read, last_begun = st.session_state.get(READ, ("", [], {}))
-    st.session_state[READ] = model, read, begun
+    last_model, last_read, last_begun = session.recall(READ, _NOTHING)
+    session.remember(READ, (model, read, begun))
     i, j = settings.at
     known = last_begun.get(i, [])
     anew = read == last_read and model != last_model

@@ -60,7 +60,7 @@ def chooser(settings: Settings) -> None:
             st.caption("Try a sample", width="content")
             for sample in SAMPLES:
                 st.button(sample.name, help=sample.why, type="tertiary", on_click=take, args=(sample.text,))
-        turn = st.session_state.setdefault(UPLOADS, 0)
+        turn = session.recall(UPLOADS, 0)
         st.file_uploader(
             "Or a text file in UTF-8",
             ["txt", "md"],
@@ -76,7 +76,7 @@ def _read_file(turn: int) -> None:
     file = st.session_state[f"upload-{turn}"]
     if file is None:
         return
-    st.session_state[UPLOADS] = turn + 1
+    session.remember(UPLOADS, turn + 1)
     try:
         text = decoded(file.getvalue(), file.name)
         if not text:

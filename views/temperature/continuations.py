@@ -1,7 +1,6 @@
 """Generate: the text goes on token by token, by the greedy path and by the sampled one, side by side."""
 
 import re
-import time
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -14,16 +13,17 @@ from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.continuations import Continuation, Start, continuation, prompt_of
 from gptloss.tokens import Token
 from views.components.token_strip import Cell, strip_data, token_strip
+from views.shared import ticks
 from views.shared.scored_text import scored
-from views.shared.ticks import rest
 from views.temperature.controls import PATHS, sampler_of
 from views.visit import session
 from views.visit.fields.sampling import MOST_MADE
 from views.visit.settings import Settings
 
-# Seconds between two tokens while it plays; how long the page may be busy with the tokens that a link asks for, and
-# then every tick.
-TICK, PATIENCE, STRETCH = 0.2, 2.0, 0.3
+# Seconds between two tokens while it plays.
+TICK = 0.2
+# Notes of the visit: what is continued, and whether tokens are being made.
+READ, PLAYING = "continued", "playing"
 # Of the prompt, before the tokens that were made.
 PROMPT_SHOWN = 8
 GREEDY = Sampler(temperature=0)
@@ -36,10 +36,10 @@ def generation(settings: Settings) -> None:
     The buttons stand outside of what ticks: only a run of the whole page can stop it. Another text, model or source
     does so too.
     """
-    told = settings.question, settings.source
-    if session.just_opened() or st.session_state.get("told") != told:
-        st.session_state.playing = False
-    st.session_state.told = told
+    read = settings.question, settings.source
+    if session.just_opened() or session.recall(READ, None) != read:
+        _set_playing(False)
+    session.remember(READ, read)
     if settings.source == "book" or scored(settings) is None:
         return
     st.header("Generate", anchor=False)
@@ -67,7 +67,7 @@ def _buttons(settings: Settings) -> None:
 
 
 def _play(on: bool) -> None:
-    st.session_state.playing = on
+    _set_playing(on)
     session.change()
 
 
@@ -76,7 +76,7 @@ def _step() -> None:
 
 
 def _start_over() -> None:
-    st.session_state.playing = False
+    _set_playing(False)
     session.change(made=0)
 
 
@@ -102,9 +102,9 @@ def _paths() -> None:
         f"The text goes on{where}, token by token. The same seed always gives the same tokens. Probabilities and"
         " ranks are the model’s own, before temperature and cuts."
     )
-    place, end = st.empty(), time.monotonic() + PATIENCE
+    place, goes_on = st.empty(), ticks.a_first_while()
     for way in _ways(batch, settings):
-        while len(way.tokens) < settings.made and time.monotonic() < end:
+        while len(way.tokens) < settings.made and goes_on():
             way.grow(settings.made)
             place.caption(f"Token {len(way.tokens)} of {settings.made} is made …")
     place.empty()
@@ -133,15 +133,15 @@ def _tick() -> None:
         session.change(made=goal)  # before it is drawn: what was seen is not taken back
     _both(goal)
     if _playing() and session.settings().made == MOST_MADE:
-        st.session_state.playing = False
+        _set_playing(False)
         st.rerun()  # the buttons are to show it
-    rest("paths", done=done and not _playing())
+    ticks.rest("paths", done=done and not _playing())
 
 
 def _grow(way: Continuation, goal: int) -> None:
     """Make what is missing, for a moment; the next tick goes on."""
-    end = time.monotonic() + STRETCH
-    while len(way.tokens) < goal and time.monotonic() < end:
+    goes_on = ticks.a_stretch()
+    while len(way.tokens) < goal and goes_on():
         way.grow(goal)
 
 
@@ -150,7 +150,11 @@ def _made(ways: Sequence[Continuation], goal: int) -> bool:
 
 
 def _playing() -> bool:
-    return bool(st.session_state.get("playing"))
+    return session.recall(PLAYING, False)
+
+
+def _set_playing(on: bool) -> None:
+    session.remember(PLAYING, on)
 
 
 def _both(goal: int) -> None:

@@ -1,20 +1,16 @@
 """The controls of sampling: temperature, top-k, top-p and seed, shared with the other pages; and examples."""
 
-import math
-import time
-
 import streamlit as st
 
 from gptloss.models import find
 from gptloss.prediction.sampling import Sampler
+from views.shared import ticks
 from views.visit import session
 from views.visit.fields.sampling import HOTTEST, LARGEST_SEED
 from views.visit.settings import Settings
 
 # The fragments that change with the sampler: the charts, and the continuation.
 CHARTS, PATHS = "sampling-charts", "sampling-paths"
-# Seconds in which the browser may still send what a control showed before.
-ECHO = 4.0
 # The vocabulary of the book's chapter 5.3.
 BOOK_WORDS = ("closer", "every", "effort", "forward", "inches", "moves", "pizza", "toward", "you")
 OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
@@ -72,21 +68,15 @@ def _number(field: str, label: str, high: int, value: int) -> None:
 def _read(field: str) -> None:
     """Take over what the visitor has set."""
     value = st.session_state[field]
-    if value != getattr(session.settings(), field) and not _outdated(field, value):
+    if value != getattr(session.settings(), field) and not ticks.is_echo(field, value):
         change_sampling(**{field: value})
 
 
 def set_sampler(**fields: float) -> None:
     """Set these fields by a button. The controls follow as soon as the browser has heard of it."""
     before = session.settings()
-    st.session_state.given = time.monotonic(), {field: getattr(before, field) for field in fields}
+    ticks.set_by_button({field: getattr(before, field) for field in fields})
     change_sampling(**fields)
-
-
-def _outdated(field: str, value: float) -> bool:
-    """Whether the browser only repeats what a control showed before a button set it: ticks come while it is told."""
-    when, before = st.session_state.get("given", (-math.inf, {}))
-    return time.monotonic() - when < ECHO and before.get(field) == value
 
 
 def change_sampling(**fields: object) -> None:

@@ -17,9 +17,9 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from views.components.choice import chosen
 from views.components.token_strip import token_strip
+from views.shared import ticks
 from views.shared.scored_text import scored, strip_of
 from views.shared.tables import formats, numbers_as_tables
-from views.shared.ticks import rest
 from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls, set_sampler
 from views.temperature.distribution import Subject, choice_of, counts_of, subject_of, title_of, token_table
 from views.visit import session
@@ -176,7 +176,7 @@ def _work_out() -> None:
     if scored(settings) is None:
         return
     work, total = continuations.curve(settings.question), len(batch_of(settings.question))
-    rest("curve", done=work.finished is not None)
+    ticks.rest("curve", done=work.finished is not None)
     if work.finished is None:
         work.grow()
         st.progress(work.done / total, f"The loss at 25 temperatures: {work.done:,} of {total:,} tokens …")

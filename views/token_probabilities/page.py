@@ -13,10 +13,10 @@ from gptloss.serving.question import Question
 from gptloss.tables import predictions_table
 from views.components.choice import chosen
 from views.components.token_strip import token_strip
+from views.shared import ticks
 from views.shared.markdown import literal
 from views.shared.scored_text import scored, strip_of
 from views.shared.tables import DIGITS, numbers_as_tables
-from views.shared.ticks import let_draw
 from views.token_probabilities.pins import pinned, pins
 from views.token_probabilities.position import ChosenPosition, chosen_position
 from views.token_probabilities.search import search
@@ -44,7 +44,7 @@ def look_around() -> None:
     above, charts = st.container(), st.container()
     with charts:
         _charts(position, said)
-    let_draw()
+    ticks.let_draw()
     with above:
         _strip(position)
         _figures(position)

@@ -1,12 +1,12 @@
 """The state of a visit: the settings, in and out of the address bar, and the notices.
 
-`st.session_state["settings"]` is the state of a visit, and this is the only module that writes it, with a few
-notes on how the address bar stands to it. A widget takes its value from the settings on each run and gives it
-back through `change`.
+`st.session_state["settings"]` is the state of a visit, and this is the only module that writes it. It also
+keeps a few notes: how the address bar stands to the settings, and what pages want to `remember`. A widget takes its
+value from the settings on each run (`give`) and gives it back through `change`.
 """
 
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import streamlit as st
 
@@ -14,7 +14,10 @@ from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL
 from views.visit import access
 from views.visit.links import from_query, to_query
+from views.visit.pages import Page
 from views.visit.settings import Settings
+
+T = TypeVar("T")
 
 
 def settings() -> Settings:
@@ -45,9 +48,47 @@ def by_link() -> bool:
     return bool(st.session_state.by_link)
 
 
-def compares() -> bool:
+def page() -> Page:
+    """The page that is shown."""
+    shown: Page = st.session_state.page
+    return shown
+
+
+def shows_several_models() -> bool:
     """Whether the page shows more models than the chosen one."""
-    return bool(st.session_state.page == "Compare" and settings().comparing == "models")
+    return page().several_models and settings().comparing == "models"
+
+
+def notices() -> list[str]:
+    """The sentences that stand at the top of the page."""
+    said: list[str] = st.session_state.notices
+    return said
+
+
+def wanted() -> list[str]:
+    """The model that was chosen and has to be fetched first, if there is one."""
+    return [st.session_state.wanted] if st.session_state.wanted else []
+
+
+def want(model: str | None) -> None:
+    """Offer to fetch this model, or none."""
+    st.session_state.wanted = model or ""
+
+
+def recall(key: str, default: T) -> T:
+    """What a page remembers of this visit under `key`; the default if it has remembered nothing."""
+    value: T = st.session_state.get(f"remembered-{key}", default)
+    return value
+
+
+def remember(key: str, value: object) -> None:
+    """Keep a note for a page, until the visit ends. What a link should carry belongs into the settings instead."""
+    st.session_state[f"remembered-{key}"] = value
+
+
+def forget(key: str) -> None:
+    """Take a note away."""
+    st.session_state.pop(f"remembered-{key}", None)
 
 
 def change(**fields: Any) -> None:
@@ -102,24 +143,25 @@ def write_link() -> None:
     st.session_state.changed = False
 
 
-def read_link(page: str) -> None:
-    """Take the settings from the address bar: on the first run, and after the browser's back and forward.
+def start_run(page: Page) -> None:
+    """Call first in each run of a page: sees how the visitor came to it, and takes the settings from a link.
 
-    The menu opens a page without a query: that is no wish to lose the settings.
+    That happens on the first run, and after the browser's back and forward. The menu opens a page without a query;
+    that is no wish to lose the settings.
     """
-    arrived = "settings" not in st.session_state
-    st.session_state.turned = not arrived and st.session_state.page != page
-    by_menu = st.session_state.turned and not _query()
-    went_back = not arrived and not by_menu and not st.session_state.changed and _query() != st.session_state.link
-    st.session_state.opened = arrived or st.session_state.turned or st.session_state.get("opened", False)
-    st.session_state.page = page
-    st.session_state.setdefault("wanted", "")
-    st.session_state.arrived = arrived
-    st.session_state.by_link = arrived or went_back
+    state = st.session_state
+    state.drawn_before, state.drawn = state.get("drawn", set()), set()
+    arrived = "settings" not in state
+    state.turned = not arrived and state.page != page
+    by_menu = state.turned and not _query()
+    went_back = not arrived and not by_menu and not state.changed and _query() != state.link
+    state.opened = arrived or state.turned or state.get("opened", False)
+    state.page = page
+    state.setdefault("wanted", "")
+    state.arrived = arrived
+    state.by_link = arrived or went_back
     if by_link():
-        st.session_state.settings, st.session_state.notices = from_query(
-            _query(), access.models(), access.any_model()
-        )
+        state.settings, state.notices = from_query(_query(), access.models(), access.any_model())
 
 
 def _query() -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from gptloss import ScoredBatch, score
 from gptloss.models import LanguageModel
@@ -93,7 +94,7 @@ class Strip:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.state: dict[str, Any] = {}
         self.mounts: list[dict[str, Any]] = []
-        monkeypatch.setattr(module.st, "session_state", self.state)
+        monkeypatch.setattr(st, "session_state", self.state)
         monkeypatch.setattr(module, "_mount", self._mount)
 
     def _mount(self, data: dict[str, Any], key: str, on_chosen_change: Callable[[], None]) -> None:

@@ -18,7 +18,7 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from tests.browser.driver import ROOT
 from tests.test_app import button, query
-from views.temperature import controls
+from views.shared import ticks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -243,7 +243,7 @@ def test_at_temperature_0_the_loss_is_said_to_be_infinite() -> None:
 
 def test_a_tick_cannot_take_a_button_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick tells what the browser's controls show; it may have left before they heard of the button."""
-    monkeypatch.setattr(controls, "ECHO", 60.0)
+    monkeypatch.setattr(ticks, "ECHO", 60.0)
     app = open_page(**TOY, temperature="3")
     button(app, "Temperature 2").click().run()
     app.slider(key="temperature").set_value(3.0).run()
@@ -251,6 +251,6 @@ def test_a_tick_cannot_take_a_button_back(monkeypatch: pytest.MonkeyPatch) -> No
     assert app.slider(key="temperature").value == 2.0
     app.slider(key="temperature").set_value(4.0).run()
     assert query(app)["temperature"] == ["4"]
-    monkeypatch.setattr(controls, "ECHO", 0.0)
+    monkeypatch.setattr(ticks, "ECHO", 0.0)
     app.slider(key="temperature").set_value(3.0).run()
     assert query(app)["temperature"] == ["3"]
