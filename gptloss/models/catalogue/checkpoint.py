@@ -1,7 +1,7 @@
 """Any checkpoint in transformers' format: a folder, or one from the Hugging Face hub."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo
 from gptloss.models.checkpoints import weights
 from gptloss.models.checkpoints.json_tokens import json_tokenizer
 from gptloss.models.checkpoints.start_token import start_id
+from gptloss.models.checkpoints.state import State, state_of
 from gptloss.models.downloads import hub
 from gptloss.models.names import HUB, is_of_hub
 from gptloss.tokens import GPT2_FILE, Tokenizer, gpt2_tokenizer
@@ -102,14 +103,19 @@ def _is_here(repo: str, name: str) -> bool:
 
 
 def _read(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
-    """What a checkpoint says of itself, and how to make its tokenizer. Raises `GptlossError`."""
+    """What a checkpoint says of itself, and how to make its tokenizer. Raises `GptlossError`.
+
+    A page asks for this at every click, and the headers of large weights take milliseconds to parse, so what was
+    read is remembered until a file of the folder changes.
+    """
     try:
-        return _read_files(name, folder)
+        return _read_files(name, folder.absolute(), state_of(folder))
     except OSError as error:
         raise GptlossError(f"{folder} cannot be read ({error.strerror}); choose another folder.") from error
 
 
-def _read_files(name: str, folder: Path) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
+@lru_cache(maxsize=64)
+def _read_files(name: str, folder: Path, _state: State) -> tuple[ModelInfo, Callable[[], Tokenizer]]:
     _check_whole(folder)
     config = weights.read_json(folder / "config.json")
     architecture, v, text = _stated(config, folder)

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from filelock import FileLock, Timeout
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models.base import Progress, Report
 from gptloss.models.checkpoints import weights
+from gptloss.models.checkpoints.state import State, state_of
 from gptloss.models.downloads import store
 
 if TYPE_CHECKING:
@@ -52,10 +54,16 @@ def folder(repo: str, name: str) -> Path:
     try:
         snapshot = place / "snapshots" / (place / "refs" / "main").read_text("utf-8").strip()
         (snapshot / CONFIG).stat()
-        weights.headers(snapshot)
+        _check_headers(snapshot, state_of(snapshot))
     except (OSError, ValueError, GptlossError):
         raise NotHereError(name) from None
     return snapshot
+
+
+@lru_cache(maxsize=64)
+def _check_headers(snapshot: Path, _state: State) -> None:
+    """Raise an error for weights that are not whole; whole ones are checked again when a file changes."""
+    weights.headers(snapshot)
 
 
 def pull(repo: str, name: str, report: Report, check: Callable[[Path], None] = lambda _: None) -> None:
