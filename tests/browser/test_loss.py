@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from gptloss import ScoredBatch
 from tests.browser.driver import Server, flaws, open_page, server
 from tests.conftest import TIMEOUT
-from views.components.ladder_table import HERE, ladder_data
+from views.components.ladder_table import SCRIPT, ladder_data
 
 pytestmark = pytest.mark.browser
 
@@ -163,7 +163,7 @@ def test_the_badge_turns_red_with_both_numbers(page: Page, lecture: ScoredBatch)
           const module = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
           module.default({ data, parentElement: document.getElementById("host"), setTriggerValue() {} });
         }""",
-        [(HERE / "ladder_table.js").read_text("utf-8"), data],
+        [SCRIPT, data],
     )
     expect(page.locator(".badge.differs")).to_have_text(
         f"✗ {wrong.loss:.7f} here, {lecture.cross_entropy:.7f} by F.cross_entropy"

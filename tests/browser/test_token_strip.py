@@ -11,11 +11,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from gptloss import ScoredBatch, score
 from gptloss.models import LanguageModel
 from gptloss.numbers import odds_text, proba_text
-from views.components.token_strip import HERE, SCRIPT, Cell, batch_data, strip_data
+from views.components.bundle import FOLDER
+from views.components.token_strip import SCRIPT, Cell, batch_data, strip_data
 
 pytestmark = pytest.mark.browser
 
-CSS = (HERE / "token_strip.css").read_text("utf-8")
+CSS = (FOLDER / "token_strip.css").read_text("utf-8")
 COLOURS = {
     "light": ("#ffffff", "#17202e", "#5b6778", "#a83808"),
     "dark": ("#0f141b", "#eef2f7", "#9aa7b8", "#ff9460"),

@@ -1,13 +1,8 @@
 // Draws what ladder_table.py sends. Text from visitors and models only ever goes through textContent.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { make } from "./elements.js";
 
-function make(tag, className, ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...children);
-  return element;
-}
+const SVG = "http://www.w3.org/2000/svg";
 
 function shape(tag, attributes) {
   const element = document.createElementNS(SVG, tag);

@@ -1,7 +1,6 @@
 """The ladder table: a column for each p_ij, a row for each step. Click or arrow keys choose a column."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,19 @@ from gptloss.numbers import Units, in_units, odds_text, perplexity_text, positio
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
+from views.components.bundle import FOLDER, bundle
 
-HERE = Path(__file__).parent
 # More columns than this are shown a page at a time.
 COLUMNS = 32
 CURVE_POINTS = 24
 
+SCRIPT = bundle("ladder_table.js")
+
 _mount = st.components.v2.component(
     "gptloss_ladder_table",
     html="<div class='ladder'></div>\n",
-    css=(HERE / "ladder_table.css").read_text("utf-8"),
-    js=(HERE / "ladder_table.js").read_text("utf-8"),
+    css=(FOLDER / "ladder_table.css").read_text("utf-8"),
+    js=SCRIPT,
 )
 
 

@@ -30,9 +30,9 @@ export function oddsText(log) {
   return `1 in ${-log < Math.log(1e12) ? grouped(Math.exp(-log)) : power(-log)}`;
 }
 
-const inUnits = (nats, units) => (units === "bits" ? nats / Math.LN2 : nats);
+export const inUnits = (nats, units) => (units === "bits" ? nats / Math.LN2 : nats);
 const BYTES = /^<[0-9A-F]{2}( [0-9A-F]{2})*>$/;
-const visible = (text) => (BYTES.test(text) ? text : text.replace(/[ \n\t]/g, (blank) => MARKS[blank]));
+export const visible = (text) => (BYTES.test(text) ? text : text.replace(/[ \n\t]/g, (blank) => MARKS[blank]));
 
 function unpack(text, Kind) {
   const binary = atob(text);
@@ -41,7 +41,7 @@ function unpack(text, Kind) {
   return new Kind(bytes.buffer);
 }
 
-function unpacked(data) {
+export function unpacked(data) {
   const words = data.words.split("\r");
   const texts = unpack(data.texts, Int32Array);
   const tops = unpack(data.top_texts, words.length <= 1 << 16 ? Uint16Array : Int32Array);
@@ -70,21 +70,21 @@ function unpacked(data) {
 const linear = (part) => Math.min(8, Math.max(0, Math.floor(9 * part)));
 
 // The step of a token, 0 to 8; classes are spread over all nine.
-const STEP = {
+export const STEP = {
   loss: (cells, n) => linear(-cells.logs[n] / cells.range),
   probability: (cells, n) => [0, 1, 3, 4, 5, 7, 8][Math.min(6, Math.max(0, Math.floor(-cells.logs[n] / Math.LN10)))],
   rank: (cells, n) => [0, 2, 4, 6, 8][[1, 10, 100, 1000, Infinity].findIndex((most) => cells.ranks[n] <= most)],
   entropy: (cells, n) => linear(cells.entropies[n] / cells.lnV),
 };
 
-const FIGURE = {
+export const FIGURE = {
   loss: (cells, n, units) => inUnits(-cells.logs[n], units).toFixed(2),
   probability: (cells, n) => probaText(cells.logs[n], 1),
   rank: (cells, n) => grouped(cells.ranks[n]),
   entropy: (cells, n, units) => inUnits(cells.entropies[n], units).toFixed(2),
 };
 
-function spoken(cells, n, units) {
+export function spoken(cells, n, units) {
   const loss = `loss ${inUnits(-cells.logs[n], units).toFixed(4)} ${units}`;
   return [cells.title(n), `token ${cells.label(n)}`, loss, `rank ${grouped(cells.ranks[n])}`].filter(Boolean).join(", ");
 }

@@ -1,5 +1,9 @@
 // Draws what token_strip.py sends. Text from visitors and models only ever goes through textContent.
 
+import { make } from "./elements.js";
+import { FIGURE, STEP, spoken, unpacked, visible } from "./token_cells.js";
+import { boxOf, follow, legend, show, tip } from "./token_tip.js";
+
 const NAMED = 24;
 const BLOCK = 60; // tokens, before a paragraph is a block of its own that is laid out only when it is in sight
 const LONG = 24; // characters of a chip, before the rest is cut off

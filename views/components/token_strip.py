@@ -4,7 +4,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,22 @@ from gptloss.numbers import Units, position_name
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row
 from gptloss.tokens import Token
+from views.components.bundle import FOLDER, bundle
 from views.components.choice import sent
 from views.visit import session
 from views.visit.fields.surprise import Colour
 
-HERE = Path(__file__).parent
 # Stands between texts that travel together: a carriage return inside one is shown as ␍.
 BETWEEN = "\r"
 # The likeliest tokens at a position: label or running text, and natural log of the probability.
 Top = tuple[tuple[str, float], ...]
 
-SCRIPT = "\n".join((HERE / name).read_text("utf-8") for name in ("token_cells.js", "token_tip.js", "token_strip.js"))
+SCRIPT = bundle("token_strip.js")
 
 _mount = st.components.v2.component(
     "gptloss_token_strip",
     html="<div class='strip'></div>\n",
-    css=(HERE / "token_strip.css").read_text("utf-8"),
+    css=(FOLDER / "token_strip.css").read_text("utf-8"),
     js=SCRIPT,
 )
 

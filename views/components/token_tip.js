@@ -1,15 +1,11 @@
 // The legend, and what is said of the token under the pointer. Text only ever goes through textContent.
 
+import { make } from "./elements.js";
+import { grouped, inUnits, oddsText, probaText } from "./token_cells.js";
+
 const DECADES = ["≥ 0.1", "≥ 0.01", "≥ 0.001", "≥ 1e-04", "≥ 1e-05", "≥ 1e-06", "less"];
 const SPACINGS = [1, 2, 4, 5, 8, 10, 20, 40, 50, 80, 100]; // between two marks of a scale, at most five of them
 const RANKS = ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"];
-
-function make(tag, className, ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...children);
-  return element;
-}
 
 function tick(part, text) {
   const element = make("span", "", text);
@@ -18,7 +14,7 @@ function tick(part, text) {
   return element;
 }
 
-function legend({ colour, units }, cells) {
+export function legend({ colour, units }, cells) {
   const swatches = (names, steps) =>
     make("div", "swatches", ...names.map((name, k) => make("span", `swatch s${steps[k]}`, name)));
   const scale = (what, most, last) => {
@@ -57,7 +53,7 @@ function likeliest(cells, n) {
   return make("div", "likely", make("span", "what", what), ...lines.flat());
 }
 
-function tip(cells, n, units) {
+export function tip(cells, n, units) {
   const log = cells.logs[n];
   const word = make("span", "word", cells.label(n));
   const given = cells.given(n) ? [make("span", "word given", cells.given(n)), make("span", "arrow", "→")] : [];
@@ -85,12 +81,12 @@ function place(box, rect) {
 }
 
 // A token that runs over the end of a line has two boxes, of which the first may be a mere blank.
-function boxOf(element) {
+export function boxOf(element) {
   const boxes = [...element.getClientRects()].sort((one, other) => other.width - one.width);
   return boxes[0] ?? element.getBoundingClientRect();
 }
 
-function show(state, n) {
+export function show(state, n) {
   const { cells, box, data } = state;
   const seen = cells.ks[n] >= 0 ? n : -1;
   if (seen === state.seen) return;
@@ -102,7 +98,7 @@ function show(state, n) {
 }
 
 // When something scrolls, the tip stays with its token, and goes when that is out of sight.
-function follow(state) {
+export function follow(state) {
   if (state.seen < 0) return;
   const token = boxOf(state.tokens[state.seen]);
   const view = state.text.getBoundingClientRect();

@@ -14,6 +14,7 @@ import time
 import zipfile
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from gptloss.errors import GptlossError, NotHereError
 from gptloss.models.base import Entry, Files, ModelInfo, Progress, Report
 from gptloss.models.checkpoints import weights
 from gptloss.models.checkpoints.json_tokens import JsonTokenizer, json_tokenizer
+from gptloss.models.checkpoints.state import State, state_of
 from gptloss.models.downloads import hub, store
 
 if TYPE_CHECKING:
@@ -65,12 +67,18 @@ def here() -> bool:
     """Whether it has been pulled, and is whole still: what is damaged is pulled again."""
     folder = store.folder(NAME)
     try:
-        weights.headers(folder)
-        with (folder / TOKENIZER).open("rb") as file:
-            file.seek(-9, os.SEEK_END)
-            return file.read().rstrip().endswith(b"}")
+        return _is_whole(folder, state_of(folder))
     except (GptlossError, OSError):
         return False
+
+
+@lru_cache(maxsize=8)
+def _is_whole(folder: Path, _state: State) -> bool:
+    """Checked again when a file changes, because a page asks at every click."""
+    weights.headers(folder)
+    with (folder / TOKENIZER).open("rb") as file:
+        file.seek(-9, os.SEEK_END)
+        return file.read().rstrip().endswith(b"}")
 
 
 def source() -> str:

@@ -15,9 +15,10 @@ from gptloss import ScoredBatch, score
 from gptloss.models import LanguageModel
 from gptloss.tokens import Token
 from views.components import token_strip as module
-from views.components.token_strip import HERE, Cell, batch_data, running_text, strip_data
+from views.components.bundle import FOLDER
+from views.components.token_strip import Cell, batch_data, running_text, strip_data
 
-CSS = (HERE / "token_strip.css").read_text("utf-8")
+CSS = (FOLDER / "token_strip.css").read_text("utf-8")
 
 
 def unpacked(data: dict[str, Any], name: str, kind: type) -> list[Any]:
