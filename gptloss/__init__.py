@@ -23,7 +23,7 @@ __all__ = ["GptlossError", "Sampler", "ScoredBatch", "Token", "generate", "load_
 _HOME = {
     "GptlossError": "gptloss.errors",
     "Sampler": "gptloss.prediction.sampling",
-    "ScoredBatch": "gptloss.scoring.score",
+    "ScoredBatch": "gptloss.scoring.batch",
     "Token": "gptloss.tokens",
     "generate": "gptloss.prediction.sampling",
     "load_model": "gptloss.models",

@@ -1,9 +1,30 @@
 """Numbers for the eye: enough digits to check against the book, and no probability shown as 0."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Units = Literal["nats", "bits"]
+
+
+class Logarithm(NamedTuple):
+    """How the logarithm behind a unit is written in each place, and its base."""
+
+    symbol: str
+    html: str
+    latex: str
+    torch: str
+    base: str
+
+
+LOGARITHMS: dict[Units, Logarithm] = {
+    "nats": Logarithm("ln", "ln", r"\ln", "log", "e"),
+    "bits": Logarithm("log₂", "log<sub>2</sub>", r"\log_2", "log2", "2"),
+}
+
+
+def counted(amount: int, what: str, ending: str = "s") -> str:
+    """`1 token`, `1,024 tokens`; `ending` makes the plural: `2 batches` needs `es`."""
+    return f"{amount:,} {what}{'' if amount == 1 else ending}"
 
 
 def position_name(i: int, j: int) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptloss.numbers import odds_text, perplexity_text, power_text, proba_text
+from gptloss.numbers import counted, odds_text, perplexity_text, power_text, proba_text
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,8 @@ def test_perplexities(loss: float, text: str) -> None:
 
 def test_a_rounded_mantissa_carries() -> None:
     assert power_text(math.log(9.9999e-8)) == "1.00e-07"
+
+
+def test_one_thing_has_no_plural_ending() -> None:
+    assert [counted(n, "token") for n in (0, 1, 2, 1024)] == ["0 tokens", "1 token", "2 tokens", "1,024 tokens"]
+    assert [counted(n, "batch", "es") for n in (1, 2)] == ["1 batch", "2 batches"]

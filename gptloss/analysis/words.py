@@ -1,4 +1,4 @@
-"""A scored text as a reader sees it: its words, its sentences, its totals, and a file's bytes as text.
+"""A scored text as a reader sees it: its words, its sentences and its totals.
 
 Tokens are bytes, and a token may hold half a character, so places in the text are counted in bytes.
 """

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from gptloss.charts.corpus import COLOURS
 from gptloss.charts.theme import GUESS, MODEL, TARGET, figure, quiet_axis
 from gptloss.corpus.conventions import Plan, Window, windows
+from gptloss.numbers import counted
 
 # More windows than this have no room for a box each: their batches have one, or all of them together.
 MOST_BOXES = 240
@@ -136,7 +137,7 @@ def _add_row(chart: go.Figure, row: int, window: Window) -> None:
         width=0.62,
         marker={"color": [READ, TARGET], "line": {"width": 1, "color": [MODEL, TARGET]}},
         customdata=[
-            [f"read only: {before:,} token{'' if before == 1 else 's'}"],
+            [f"read only: {counted(before, 'token')}"],
             [f"scored: {window.scored:,}, the first with {before:,} before it"],
         ],
         hovertemplate=f"window {row + 1}<br>%{{customdata[0]}}<extra></extra>",

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from gptloss.charts.theme import FAINT, GUESS, MODEL, TARGET, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.corpus.tally import CorpusLoss
-from gptloss.numbers import Units, in_units
+from gptloss.numbers import LOGARITHMS, Units, in_units
 
 COLOURS = {"training": MODEL, "validation": TARGET}
 SYMBOLS = {"training": "circle", "validation": "diamond"}
@@ -109,7 +109,7 @@ def _add_mark(
 
 
 def _add_guess(chart: go.Figure, guess: float, v: int, units: Units, line: int) -> None:
-    log = "ln" if units == "nats" else "log<sub>2</sub>"
+    log = LOGARITHMS[units].html
     chart.add_shape(
         type="line", x0=guess, x1=guess, yref="paper", y0=0, y1=1, line={"color": GUESS, "dash": "dash", "width": 1.5}
     )

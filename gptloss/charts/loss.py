@@ -18,7 +18,7 @@ from gptloss.charts.theme import (
     plain,
     quiet_axis,
 )
-from gptloss.numbers import Units, in_units, position_name, proba_text
+from gptloss.numbers import LOGARITHMS, Units, in_units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.tokens import text_of
 
@@ -85,7 +85,7 @@ def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
     mean = in_units(batch.avg_log_proba, units)
     total = sum(logs)
     shares = [value / total if total else 0.0 for value in logs]
-    symbol = "ln" if units == "nats" else "log<sub>2</sub>"
+    symbol = LOGARITHMS[units].html
     few = len(logs) <= LABELLED_BARS
     ticks = range(0, len(logs), 1 + (len(logs) - 1) // LABELLED_BARS)
     chart = figure("What each token adds to the loss", f"minus the mean = {-mean:.4f} {units} per token", height=340)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from gptloss.charts.probabilities import HEIGHT, Mark
 from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, proba_axis, quiet_axis, rank_axis
-from gptloss.numbers import proba_text
+from gptloss.numbers import counted, proba_text
 from gptloss.prediction.distribution import Distribution, log_spaced_ranks
 from gptloss.tokens import Token
 
@@ -218,7 +218,7 @@ def _shares(distribution: Distribution, name: str, colour: str, width: int) -> g
 
 def _share_words(word: str, share: float, count: int, v: int) -> dict[str, Any]:
     """Beside a rising curve: at the right below it, at the left above it."""
-    text = f"{word} in {count:,} token{'' if count == 1 else 's'}"
+    text = f"{word} in {counted(count, 'token')}"
     side = _beside(count, v, 9)
     yanchor = "top" if side["xanchor"] == "left" else "bottom"
     return {"x": np.log10(count), "y": share, "text": text, "showarrow": False, "yanchor": yanchor, **side}

@@ -46,16 +46,16 @@ def position_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     names: dict[float, str] = {}
     for n, reading in enumerate(readings):
         for part, result in reading.parts.items():
-            found = context_bands(result)
-            places = [math.log2(stretch.first) for stretch in found]
-            names |= {place: _range(stretch) for place, stretch in zip(places, found, strict=True)}
+            bands = context_bands(result)
+            places = [math.log2(band.first) for band in bands]
+            names |= {place: _range(band) for place, band in zip(places, bands, strict=True)}
             chart.add_scatter(
                 x=places,
-                y=[in_units(stretch.loss, units) for stretch in found],
+                y=[in_units(band.loss, units) for band in bands],
                 mode="lines+markers",
                 line={"color": COLOURS[part], "width": 2.5, "dash": DASHES[n]},
                 marker={"color": COLOURS[part], "size": 9, "symbol": SYMBOLS[part] + "-open" * n},
-                customdata=[[_range(stretch), stretch.tokens, plain(reading.title)] for stretch in found],
+                customdata=[[_range(band), band.tokens, plain(reading.title)] for band in bands],
                 hovertemplate=f"%{{customdata[2]}}, {part}<br>%{{customdata[0]}} tokens before<br>loss %{{y:.4f}}"
                 " over %{customdata[1]:,} tokens<extra></extra>",
             )
@@ -73,5 +73,5 @@ def position_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     return chart
 
 
-def _range(stretch: ContextBand) -> str:
-    return f"{stretch.first:,}" if stretch.first == stretch.last else f"{stretch.first:,} to {stretch.last:,}"
+def _range(band: ContextBand) -> str:
+    return f"{band.first:,}" if band.first == band.last else f"{band.first:,} to {band.last:,}"

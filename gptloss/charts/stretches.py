@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from gptloss.analysis.words import Stretch, around, costliest
 from gptloss.charts.surprise import add_loss
 from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, level, plain, quiet_axis
-from gptloss.numbers import Units, in_units
+from gptloss.numbers import Units, counted, in_units
 from gptloss.scoring.batch import ScoredBatch
 
 MOST = 10
@@ -41,7 +41,7 @@ def costliest_tokens_chart(batch: ScoredBatch, units: Units) -> go.Figure:
 def costliest_words_chart(words: Sequence[Stretch], units: Units) -> go.Figure:
     """The ten words with the highest losses, each the sum over its tokens."""
     most = sorted(words, key=lambda word: -word.loss)[:MOST]
-    bars = [_Bar(f"<b>{plain(word.text, 30)}</b>", word.loss, f" · {_tokens(word.tokens)}") for word in most]
+    bars = [_Bar(f"<b>{plain(word.text, 30)}</b>", word.loss, f" · {counted(word.tokens, 'token')}") for word in most]
     return _ranked("The words that cost most", bars, sum(word.loss for word in words), units)
 
 
@@ -84,10 +84,6 @@ def _share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}" if whole else "–"
 
 
-def _tokens(amount: int) -> str:
-    return f"{amount:,} token{'' if amount == 1 else 's'}"
-
-
 def sentence_chart(sentences: Sequence[Stretch], units: Units) -> go.Figure:
     """A bar for each sentence, as wide as it has tokens and as high as its mean: so its area is its sum."""
     total, n = sum(part.loss for part in sentences), sum(part.tokens for part in sentences)
@@ -101,7 +97,7 @@ def sentence_chart(sentences: Sequence[Stretch], units: Units) -> go.Figure:
         y=[in_units(part.mean, units) for part in sentences],
         marker={"color": TARGET_SOFT, "opacity": 0.75, "line": {"width": 1, "color": TARGET}},
         customdata=[
-            [number, plain(part.text, 60), _tokens(part.tokens), f"{value:.4f}", _share(part.loss, total)]
+            [number, plain(part.text, 60), counted(part.tokens, "token"), f"{value:.4f}", _share(part.loss, total)]
             for number, (part, value) in enumerate(zip(sentences, sums, strict=True), 1)
         ],
         hovertemplate="sentence %{customdata[0]}: %{customdata[1]}<br>mean %{y:.4f}, %{customdata[2]}"

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from gptloss.analysis.temperature import TEMPERATURES, TemperatureCurve
 from gptloss.charts.sampling import tall_figure
 from gptloss.charts.theme import GUESS, MODEL, TARGET, level, quiet_axis
-from gptloss.numbers import Units, in_units
+from gptloss.numbers import LOGARITHMS, Units, in_units
 
 # Much above the interesting part the curve leaves the picture: at a tenth it is many times as high.
 ROOM_ABOVE, ROOM_BELOW = 1.2, 0.2
@@ -60,7 +60,7 @@ def _frame(curve: TemperatureCurve, units: Units) -> tuple[float, float]:
 
 def _add_blind_guess(chart: go.Figure, loss: float, units: Units) -> None:
     chart.add_shape(level(loss, color=GUESS, dash="dash", width=1.5))
-    log = "ln" if units == "nats" else "log<sub>2</sub>"
+    log = LOGARITHMS[units].html
     chart.add_annotation(
         x=1,
         xref="paper",

@@ -13,7 +13,7 @@ from gptloss.corpus import conventions
 from gptloss.corpus.files import WHOLE
 from gptloss.corpus.run import CorpusRun, Deviation
 from gptloss.corpus.tally import CorpusLoss
-from gptloss.numbers import perplexity_text
+from gptloss.numbers import counted, perplexity_text
 from gptloss.provenance import weights_line
 
 
@@ -91,7 +91,7 @@ def as_text(run: CorpusRun, origin: dict[str, Any], deviation: Deviation | None,
     lines = [f"{info.name}: {info.parameters:,} parameters, context {info.context_length:,}"]
     lines += [weights_line(origin), conventions.sentence(run.plan)]
     if stopped:
-        lines.append(f"Incomplete: stopped after {_count(count, 'token')}.")
+        lines.append(f"Incomplete: stopped after {counted(count, 'token')}.")
     for part in run.apart:
         lines += ["", *_part_as_text(run, part)]
     return "\n".join([*lines, "", *aligned(list(_costs(run, origin["precision"], deviation)), left={0, 2})])
@@ -107,18 +107,18 @@ def _part_as_text(run: CorpusRun, part: str) -> list[str]:
 def _lines(result: CorpusLoss) -> Iterator[tuple[str, str, str]]:
     stderr = result.loss_stderr
     windows = len(result.window_tokens)
-    yield "loss", f"{result.loss:.5f}", f"nats per token, over {_count(result.tokens_scored, 'token')}"
-    yield "loss_stderr", "–" if stderr is None else f"{stderr:.5f}", f"by {_count(windows, 'window')}"
+    yield "loss", f"{result.loss:.5f}", f"nats per token, over {counted(result.tokens_scored, 'token')}"
+    yield "loss_stderr", "–" if stderr is None else f"{stderr:.5f}", f"by {counted(windows, 'window')}"
     yield "perplexity", _perplexity(result, result.tokens_scored), "e^loss"
     yield (
         "word_perplexity",
         _perplexity(result, result.words),
-        f"e^(nats per word), over {_count(result.words, 'word')}",
+        f"e^(nats per word), over {counted(result.words, 'word')}",
     )
     yield (
         "byte_perplexity",
         _perplexity(result, result.bytes),
-        f"e^(nats per byte), over {_count(result.bytes, 'byte')}",
+        f"e^(nats per byte), over {counted(result.bytes, 'byte')}",
     )
     yield "bits_per_byte", f"{result.bits_per_byte:.4f}", "the loss in bits, over the bytes"
     yield "log_likelihood", f"{result.log_likelihood:.4f}", "nats, the sum over all tokens"
@@ -132,18 +132,14 @@ def _costs(run: CorpusRun, precision: str, deviation: Deviation | None) -> Itera
     seconds, memory = run.seconds[WHOLE], peak_rss_mb()
     if run.skipped:
         what = "text" if run.fraction is None else "part"
-        all_ = _count(len(run.files) * len(run.apart), what)
+        all_ = counted(len(run.files) * len(run.apart), what)
         yield "skipped", f"{len(run.skipped):,}", f"of {all_}, empty or too short"
     told = ""
     if deviation is not None:
         told = (
-            f"{deviation.loss:+.5f} nats per token against float32, on the first {_count(deviation.tokens, 'token')}"
+            f"{deviation.loss:+.5f} nats per token against float32, on the first {counted(deviation.tokens, 'token')}"
         )
     yield "precision", precision, told
     yield "seconds", f"{seconds:.1f}", f"{run.tallies[WHOLE].tokens / seconds:,.0f} tokens per second"
     if memory is not None:
         yield "peak_rss_mb", f"{memory:,.0f}", "MB, the weights included"
-
-
-def _count(amount: int, what: str) -> str:
-    return f"{amount:,} {what}{'' if amount == 1 else 's'}"

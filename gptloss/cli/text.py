@@ -15,7 +15,7 @@ from gptloss.cli.table import aligned
 from gptloss.corpus.text import encoded, line_ends_sentence, pieces_of, readable
 from gptloss.errors import GptlossError
 from gptloss.models import find
-from gptloss.numbers import odds_text, perplexity_text, proba_text
+from gptloss.numbers import counted, odds_text, perplexity_text, proba_text
 from gptloss.provenance import provenance, weights_line
 from gptloss.tokens import Token, Tokenizer
 
@@ -215,20 +215,16 @@ def text_as_text(batch: "ScoredBatch", bos: bool, stride: int | None) -> str:
     )
     per_word = result.word_loss
     sums = [
-        ("loss", f"{result.loss:.4f}", f"nats per token, over {_count(result.tokens, 'token')}"),
+        ("loss", f"{result.loss:.4f}", f"nats per token, over {counted(result.tokens, 'token')}"),
         ("perplexity", perplexity_text(result.loss), "e^loss"),
-        ("bits_per_byte", f"{result.bits_per_byte:.4f}", f"over {_count(result.bytes, 'byte')}"),
+        ("bits_per_byte", f"{result.bits_per_byte:.4f}", f"over {counted(result.bytes, 'byte')}"),
         (
             "word_perplexity",
             "–" if per_word is None else perplexity_text(per_word),
-            f"e^(nats per word), over {_count(result.words, 'word')}",
+            f"e^(nats per word), over {counted(result.words, 'word')}",
         ),
     ]
     origin = weights_line(_provenance(batch, bos, stride))
     return "\n".join(
         [title, origin, read, "", *aligned([head, *unread, *lines], left={1}), "", *aligned(sums, left={0, 2})]
     )
-
-
-def _count(amount: int, what: str) -> str:
-    return f"{amount:,} {what}{'' if amount == 1 else 's'}"

@@ -12,6 +12,7 @@ from gptloss.corpus.conventions import Plan, Window, full, last
 from gptloss.corpus.text import encoded
 from gptloss.errors import GptlossError
 from gptloss.models.base import LanguageModel
+from gptloss.numbers import counted
 from gptloss.scoring.rows import start_token
 from gptloss.tokens import Token
 
@@ -80,7 +81,7 @@ def _too_short(plan: Plan, length: int) -> TooShortError:
     tokens = length - plan.bos
     if not tokens:
         return TooShortError("The text is empty; choose one with a few sentences.")
-    has = f"The text has {tokens:,} token{'' if tokens == 1 else 's'}"
+    has = f"The text has {counted(tokens, 'token')}"
     if plan.convention != "book":
         return TooShortError(f"{has}, so there is no next token to predict; choose a longer one.")
     return TooShortError(

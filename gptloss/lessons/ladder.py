@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gptloss.numbers import (
+    LOGARITHMS,
     Units,
     in_units,
     latex_number,
@@ -49,8 +50,8 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[LadderStep,
     n, v = len(batch), batch.model.info.vocab_size
     logit, log_proba = batch.logits[k].item(), batch.log_probas[k].item()
     mean, loss = in_units(batch.avg_log_proba, units), in_units(batch.loss, units)
-    log, base = (r"\ln", "e") if units == "nats" else (r"\log_2", "2")
-    torch_log = "log" if units == "nats" else "log2"
+    logarithm = LOGARITHMS[units]
+    log = logarithm.latex
     name = f"p_{{{position_name(i, j)[1:]}}}"
     proba, precise = latex_number(proba_text(log_proba)), latex_number(proba_text(log_proba, digits=4))
     return (
@@ -80,7 +81,7 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[LadderStep,
             "The logarithm turns a product of small probabilities into a sum that a computer can hold;"
             " a certain target would have log 0.",
             rf"{log}\, {name} = {log}({precise}) = {in_units(log_proba, units):.4f}",
-            f"log_probas = torch.{torch_log}(target_probas)",
+            f"log_probas = torch.{logarithm.torch}(target_probas)",
         ),
         LadderStep(
             "Mean",
@@ -99,7 +100,7 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[LadderStep,
         LadderStep(
             "Perplexity",
             f"The model is as unsure as if it chose between {perplexity_text(batch.loss)} equally likely tokens.",
-            rf"{base}^{{\,{loss:.6f}}} = {latex_number(perplexity_text(batch.loss))}",
+            rf"{logarithm.base}^{{\,{loss:.6f}}} = {latex_number(perplexity_text(batch.loss))}",
             "perplexity = torch.exp(loss)  # the loss in nats",
         ),
     )

@@ -7,6 +7,7 @@ from typing import SupportsIndex, cast
 
 from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
 from gptloss.models.base import LanguageModel
+from gptloss.numbers import counted
 from gptloss.tokens import Token, Tokenizer
 
 TextOrIds = str | Sequence[SupportsIndex]
@@ -61,8 +62,8 @@ def read_row(
         )
     if len(inputs) != len(targets):
         raise UnequalLengthsError(
-            f"Row {number} has {_count(inputs)} in its input and {_count(targets)} in its target;"
-            " each input token needs one target token."
+            f"Row {number} has {counted(len(inputs), 'token')} in its input and"
+            f" {counted(len(targets), 'token')} in its target; each input token needs one target token."
         )
     return Row(number, inputs, targets, before, starts=bos and target is None)
 
@@ -103,7 +104,3 @@ def tokens_of(tokenizer: Tokenizer, row: TextOrIds, what: str) -> tuple[Token, .
     if not tokens:
         raise GptlossError(f"{what} is empty; type some text or remove the row.")
     return tokens
-
-
-def _count(tokens: Sequence[Token]) -> str:
-    return f"{len(tokens):,} token{'' if len(tokens) == 1 else 's'}"

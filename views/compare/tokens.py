@@ -14,7 +14,7 @@ from gptloss.charts.theme import CONFIG, RUNS
 from gptloss.errors import GptlossError
 from gptloss.measures import kl_divergence
 from gptloss.models import find
-from gptloss.numbers import Units, in_units, position_name
+from gptloss.numbers import LOGARITHMS, Units, in_units, position_name
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tokens import text_of
@@ -153,7 +153,7 @@ def _divergence(n: int, one: Side, other: Side, settings: Settings) -> None:
     except GptlossError:  # the ladder says it
         return
     there, back = (in_units(kl_divergence(*pair).item(), settings.units) for pair in ((p, q), (q, p)))
-    log, units = ("ln" if settings.units == "nats" else "log_2"), rf"\text{{{settings.units}}}"
+    log, units = LOGARITHMS[settings.units].latex, rf"\text{{{settings.units}}}"
     with st.container(border=True, key=f"divergence-{n}"):
         st.text(
             f"{one.title} (p) and {other.title} (q) have the same vocabulary, so their distributions at"
@@ -161,7 +161,7 @@ def _divergence(n: int, one: Side, other: Side, settings: Settings) -> None:
             " where p is true; it is 0 only if both are the same:"
         )
         st.latex(
-            rf"\begin{{aligned}} \mathrm{{KL}}(p \| q) &= \sum_{{v=1}}^{{{len(p[0])}}} p_v \{log} \frac{{p_v}}{{q_v}}"
+            rf"\begin{{aligned}} \mathrm{{KL}}(p \| q) &= \sum_{{v=1}}^{{{len(p[0])}}} p_v {log} \frac{{p_v}}{{q_v}}"
             rf" = {there:.4f}\ {units} \\ \mathrm{{KL}}(q \| p) &= {back:.4f}\ {units} \end{{aligned}}"
         )
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gptloss.lessons.ladder import shapes
-from gptloss.numbers import Units, in_units, odds_text, perplexity_text, position_name, proba_text
+from gptloss.numbers import LOGARITHMS, Units, in_units, odds_text, perplexity_text, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
@@ -49,7 +49,7 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
         "count": len(batch),
         "columns": _columns(batch, shown, units),
         "sum": f"{batch.distribution(*batch.positions[start]).double().sum():.4f}",
-        "log": "ln p" if units == "nats" else "log₂ p",
+        "log": f"{LOGARITHMS[units].symbol} p",
         "notes": {
             "logit": f"shape {by_row}" if len(by_row) < 24 else f"shape {flat}",
             "proba": f"guess: 1 in {v:,}",
@@ -59,7 +59,7 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
         "shapes": [by_row if len(by_row) < 60 else f"{len(batch.rows)} rows", flat],
         "mean": f"{in_units(batch.avg_log_proba, units):.4f}",
         "loss": f"{in_units(loss, units):.4f}",
-        "base": "e" if units == "nats" else "2",
+        "base": LOGARITHMS[units].base,
         "perplexity": perplexity_text(loss),
         "agrees": batch.agrees,
         "both": [f"{loss:.7f}", f"{batch.cross_entropy:.7f}"],

@@ -11,7 +11,7 @@ from gptloss.corpus.layout import layout, tokens_to_score
 from gptloss.corpus.tally import CorpusLoss
 from gptloss.errors import GptlossError
 from gptloss.models import find, is_here
-from gptloss.numbers import in_units, perplexity_text
+from gptloss.numbers import counted, in_units, perplexity_text
 from gptloss.serving import runs
 from gptloss.serving.runs import BackgroundRun
 from views.data_set_loss.jobs import check_windows, jobs_of
@@ -110,7 +110,7 @@ def _figures(run: BackgroundRun | None, settings: Settings) -> None:
 
 def _spread(result: CorpusLoss, settings: Settings) -> str:
     count = len(result.window_tokens)
-    over = f"{count:,} window{'' if count == 1 else 's'}"
+    over = counted(count, "window")
     if result.loss_stderr is None:
         return over
     return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"

@@ -13,6 +13,7 @@ from gptloss.corpus.job import PARTS, Texts
 from gptloss.corpus.layout import Layout, layout
 from gptloss.errors import GptlossError
 from gptloss.models import find
+from gptloss.numbers import counted
 from views.data_set_loss.jobs import check_windows, plan_of
 from views.shared.markdown import literal
 from views.visit import session
@@ -100,9 +101,9 @@ def drawings(settings: Settings, texts: Texts) -> None:
         return
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
-        st.plotly_chart(_split_chart(place, plan), key="split-chart", config=CONFIG, alt=counted(place, plan))
+        st.plotly_chart(_split_chart(place, plan), key="split-chart", config=CONFIG, alt=_sizes(place, plan))
         with st.container(key="data-counts"):
-            st.text(counted(place, plan))
+            st.text(_sizes(place, plan))
     with right.container(border=True, height="stretch"):
         alt = f"The first windows of {plan.window:,} tokens: what is read and what is scored. {WHY[plan.convention]}"
         length = max(piece.length(plan) for piece in place.pieces)
@@ -110,7 +111,7 @@ def drawings(settings: Settings, texts: Texts) -> None:
         st.text(_context(plan))
 
 
-def counted(place: Layout, plan: Plan) -> str:
+def _sizes(place: Layout, plan: Plan) -> str:
     """Tokens, windows and batches of both parts, in words, as the book counts them."""
     said = []
     for part in PARTS:
@@ -118,14 +119,10 @@ def counted(place: Layout, plan: Plan) -> str:
         tokens, count = place.tokens(part), sum(len(each) for piece, each in spans if piece.part == part)
         batches = -(-count // BATCH)
         said.append(
-            f"{part.capitalize()}: {tokens:,} tokens, {_many(count, 'window')},"
-            f" {_many(batches, 'batch', 'es')} of {BATCH}."
+            f"{part.capitalize()}: {tokens:,} tokens, {counted(count, 'window')},"
+            f" {counted(batches, 'batch', 'es')} of {BATCH}."
         )
     return "\n".join(said)
-
-
-def _many(count: int, what: str, more: str = "s") -> str:
-    return f"{count:,} {what}{'' if count == 1 else more}"
 
 
 def _context(plan: Plan) -> str:

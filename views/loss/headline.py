@@ -4,7 +4,7 @@ import streamlit as st
 
 from gptloss.measures import uniform_loss
 from gptloss.models import find
-from gptloss.numbers import in_units, perplexity_text
+from gptloss.numbers import LOGARITHMS, in_units, perplexity_text
 from gptloss.scoring.batch import ScoredBatch
 from views.visit.settings import Settings
 
@@ -12,7 +12,7 @@ from views.visit.settings import Settings
 def headline(batch: ScoredBatch | None, settings: Settings) -> None:
     """Loss, perplexity and ln V, large; dashes while no row can be scored."""
     v = find(settings.model).info.vocab_size
-    base, log = ("e", "ln") if settings.units == "nats" else ("2", "log₂")
+    base, log = LOGARITHMS[settings.units].base, LOGARITHMS[settings.units].symbol
     guess = uniform_loss(v)
     loss, perplexity, uniform = st.columns(3, gap="xsmall", wrap=False)
     loss.container(key="loss").metric(

@@ -10,7 +10,7 @@ from gptloss.charts.loss import expected_chart
 from gptloss.charts.stretches import costliest_tokens_chart, costliest_words_chart, sentence_chart
 from gptloss.charts.surprise import loss_chart, rank_counts_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.numbers import Units, in_units, perplexity_text, position_name, proba_text
+from gptloss.numbers import LOGARITHMS, Units, counted, in_units, perplexity_text, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
@@ -32,16 +32,16 @@ SHARE = {"share": st.column_config.NumberColumn(format="percent")}
 def numbers(batch: ScoredBatch, settings: Settings) -> None:
     """The text in four numbers, each with what it is spread over."""
     result, units = totals(batch), settings.units
-    base = "e" if units == "nats" else "2"
-    tokens, per_word = f"over {_count(result.tokens, 'token')}", result.word_loss
+    base = LOGARITHMS[units].base
+    tokens, per_word = f"over {counted(result.tokens, 'token')}", result.word_loss
     figures = [
         (f"Loss, {units} per token", f"{in_units(result.loss, units):.4f}", tokens),
         (f"Perplexity = {base}^loss", perplexity_text(result.loss), tokens),
-        ("Bits per byte", f"{result.bits_per_byte:.4f}", f"over {_count(result.bytes, 'byte')}"),
+        ("Bits per byte", f"{result.bits_per_byte:.4f}", f"over {counted(result.bytes, 'byte')}"),
         (
             f"Per-word perplexity = {base}^({units} per word)",
             "–" if per_word is None else perplexity_text(per_word),
-            f"over {_count(result.words, 'word')}",
+            f"over {counted(result.words, 'word')}",
         ),
     ]
     with st.container(key="text-figures"):
@@ -49,10 +49,6 @@ def numbers(batch: ScoredBatch, settings: Settings) -> None:
             columns = half.columns(2, gap="xsmall", wrap=False)  # on a phone two by two
             for column, (label, value, note) in zip(columns, pair, strict=True):
                 column.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
-
-
-def _count(amount: int, what: str) -> str:
-    return f"{amount:,} {what}{'' if amount == 1 else 's'}"
 
 
 @st.fragment
@@ -124,7 +120,7 @@ def _expected(question: Question, at: tuple[int, int]) -> None:
 def _losses(question: Question, at: tuple[int, int], units: Units) -> None:
     batch = batch_of(question)
     chart = loss_chart(batch, batch.index(*at), units)
-    said = f"The loss of each of {_count(len(batch), 'token')}, and the running mean, which ends at the loss."
+    said = f"The loss of each of {counted(len(batch), 'token')}, and the running mean, which ends at the loss."
     st.plotly_chart(chart, key="text-losses", config=CONFIG, alt=said)
 
 
@@ -150,7 +146,7 @@ def charts(question: Question, units: Units) -> None:
 def _ranks(batch: ScoredBatch) -> str:
     counts = zip(RANK_CLASSES, rank_counts(batch.ranks), strict=True)
     said = ", ".join(f"rank {name}: {count:,}" for name, count in counts)
-    return f"How many of the {_count(len(batch), 'token')} the model had ranked where; {said}."
+    return f"How many of the {counted(len(batch), 'token')} the model had ranked where; {said}."
 
 
 @st.fragment

@@ -7,7 +7,7 @@ from gptloss.charts.loss import position_title
 from gptloss.charts.probabilities import likeliest_chart
 from gptloss.charts.ranks import cumulative_chart, rank_chart
 from gptloss.charts.theme import CONFIG
-from gptloss.numbers import in_units, odds_text, perplexity_text, proba_text
+from gptloss.numbers import LOGARITHMS, in_units, odds_text, perplexity_text, proba_text
 from gptloss.prediction.distribution import softmax_latex
 from gptloss.serving.question import Question
 from gptloss.tables import predictions_table
@@ -83,7 +83,7 @@ def _figures(position: ChosenPosition) -> None:
     """What the target cost here, beside what the model expected it to cost."""
     units, line, id = position.settings.units, position.distribution, position.target.id
     log_proba, excess = line.log_proba(id), round(in_units(line.excess(id), units), 4) + 0.0  # never -0.0000
-    log, base = ("ln", "e") if units == "nats" else ("log₂", "2")
+    log, base = LOGARITHMS[units].symbol, LOGARITHMS[units].base
     figures = [
         (
             f"Probability of {literal(position.target.label)}",
