@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import Page
 
-from tests.browser.driver import ROOT, Server, chromium, open_page, server
+from tests.helpers.driver import ROOT, Server, chromium, open_page, server
 
 RUNS, TARGET_MS = 15, 150
 STORY = (ROOT / "gptloss" / "data" / "sample.txt").read_text("utf-8")

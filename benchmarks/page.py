@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from playwright.sync_api import Page
 
-from tests.browser.driver import Server, chromium, open_page, server
+from tests.helpers.driver import Server, chromium, open_page, server
 
 TARGET_MS = {
     "server.py, cold, to the loss": 5000,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.browser.driver import ROOT, chromium, open_page, server
+from tests.helpers.driver import ROOT, chromium, open_page, server
 
 PAGES = {
     "loss": "/?at=12",

@@ -1,43 +1,18 @@
 """The page's script, run without a browser."""
 
 import json
-from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.browser.driver import ROOT
+from tests.helpers.pages import button, numbers, page, query, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def page(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def numbers(app: AppTest) -> list[str]:
-    assert not app.exception
-    return [metric.value for metric in app.metric]
-
-
-def texts(app: AppTest) -> str:
-    return "\n".join(text.value for text in app.text)
 
 
 def title(app: AppTest) -> str:
     spec = json.loads(app.get("plotly_chart")[0].proto.spec)
     return str(spec["layout"]["title"]["text"])
-
-
-def query(app: AppTest) -> dict[str, list[str]]:
-    return {name: value if isinstance(value, list) else [value] for name, value in app.query_params.items()}
-
-
-def button(app: AppTest, label: str) -> Any:
-    return next(button for button in app.button if button.label == label)
 
 
 def test_the_first_page_is_the_lecture() -> None:

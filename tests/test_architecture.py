@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.driver import ROOT
+from tests.helpers.driver import ROOT
 
 HEAVY = ["streamlit", "plotly", "pandas", "transformers", "torch"]
 MOST_FILES = 16

@@ -12,7 +12,7 @@ from gptloss.corpus import conventions
 from gptloss.corpus.scoring import scored_windows
 from gptloss.models.checkpoints import hf
 from gptloss.scoring.states import hidden_together
-from tests.models.checkpoints.test_hf import CONTEXT, checkpoint, load
+from tests.helpers.checkpoints import CONTEXT, checkpoint, load
 
 SHORT = 20  # a longer row has the other angles
 LONGROPE = {

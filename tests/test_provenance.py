@@ -20,7 +20,7 @@ from gptloss.models.downloads import store
 from gptloss.models.fast import record
 from gptloss.provenance import provenance, weights_hash, weights_line
 from gptloss.tokens import GPT2_FILE, GPT2_SHA256, SAMPLE
-from tests.models.catalogue.test_checkpoint import save_gpt2
+from tests.helpers.checkpoints import save_gpt2
 
 
 def digits(file: Path) -> str:

@@ -10,7 +10,7 @@ import pytest
 from gptloss import ScoredBatch
 from gptloss.cli.main import _parser, main
 from gptloss.models import REGISTRY
-from tests.browser.driver import ROOT
+from tests.helpers.driver import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.driver import IDLE, Server, flaws, open_page
-from tests.browser.test_loss import loss
+from tests.helpers.driver import IDLE, Server, flaws, loss, open_page
 
 pytestmark = pytest.mark.browser
 

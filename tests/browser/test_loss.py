@@ -8,28 +8,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss import ScoredBatch
-from tests.browser.driver import Server, flaws, open_page, server
-from tests.conftest import TIMEOUT
+from tests.helpers.driver import Server, chart, column, flaws, loss, open_page, server
 from views.components.ladder_table import SCRIPT, ladder_data
 
 pytestmark = pytest.mark.browser
 
 # Rules that Streamlit's own markup breaks, wherever they are broken.
-
-
-def loss(page: Page, value: str) -> None:
-    expect(page.get_by_test_id("stMetricValue").first).to_have_text(value, timeout=TIMEOUT)
-
-
-def column(page: Page, name: str) -> "None":
-    expect(page.get_by_role("button", name=f"p {name}, target")).to_have_attribute("aria-pressed", "true")
-
-
-def chart(page: Page, name: str) -> None:
-    """The first chart is about this p_ij (Plotly puts zero-width spaces around a subscript)."""
-    page.wait_for_function(
-        "name => document.querySelector('.gtitle')?.textContent.replaceAll('\\u200b', '').startsWith(name)", arg=name
-    )
 
 
 def test_open_type_choose_and_reload(page: Page, app: Server) -> None:

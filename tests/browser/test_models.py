@@ -8,10 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss.models.catalogue import smollm2
-from tests.browser.driver import Server, flaws, open_page, server
-from tests.browser.test_loss import chart, loss
-from tests.conftest import TIMEOUT
-from tests.fake_hub import Hub, tiny_gpt2
+from tests.helpers.driver import TIMEOUT, Server, chart, flaws, loss, open_page, server
+from tests.helpers.fake_hub import Hub, tiny_gpt2
 
 pytestmark = pytest.mark.browser
 TOYS = "model=uniform&with=bigram"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.driver import IDLE, Server, flaws, open_page
-from tests.browser.test_loss import chart, loss
+from tests.helpers.driver import IDLE, Server, chart, flaws, loss, open_page
 from views.surprise.text import STORY
 
 pytestmark = pytest.mark.browser

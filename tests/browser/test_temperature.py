@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import IDLE, ROOT, Server, flaws, open_page
+from tests.helpers.driver import IDLE, ROOT, Server, flaws, open_page
 
 pytestmark = pytest.mark.browser
 

@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from gptloss.tokens import gpt2_tokenizer, text_of
-from tests.browser.driver import ROOT, Server, flaws, open_page
-from tests.browser.test_loss import chart
+from tests.helpers.driver import ROOT, Server, chart, flaws, open_page
 
 pytestmark = pytest.mark.browser
 

@@ -12,8 +12,8 @@ import pytest
 from gptloss.cli.main import main
 from gptloss.corpus.parquet import PerToken
 from gptloss.errors import GptlossError
-from tests.browser.driver import ROOT
-from tests.cli.test_corpus import SAMPLE, TEXT, answer, refusal
+from tests.helpers.commands import SAMPLE, TEXT, answer, refusal
+from tests.helpers.driver import ROOT
 
 parquet = pytest.importorskip("pyarrow.parquet")
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gptloss.cli.main import main
-from tests.browser.driver import ROOT
-from tests.cli.test_corpus import END, FRONT, KEYS, SAMPLE, TEXT, answer, refusal, same
+from tests.helpers.commands import END, FRONT, KEYS, SAMPLE, TEXT, answer, refusal, same
+from tests.helpers.driver import ROOT
 
 LONG = ["--model", "bigram", "--window", "64", "--split", "0.6", "--json"]
 

@@ -18,7 +18,7 @@ from gptloss.cli.main import main
 from gptloss.models import LanguageModel, load_model
 from gptloss.prediction.sampling import Sampler, generate
 from gptloss.tokens import Token, text_of
-from tests.prediction.test_sampling import CONTINUED, PROMPT
+from tests.helpers.scoring import CONTINUED, PROMPT
 
 COMMAND = [sys.executable, "-m", "gptloss", "generate"]
 

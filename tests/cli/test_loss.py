@@ -10,7 +10,7 @@ from gptloss.cli import options
 from gptloss.cli.main import main
 from gptloss.models import LanguageModel
 from gptloss.tokens import SAMPLE
-from tests.scoring.test_score import PROBAS
+from tests.helpers.scoring import PROBAS
 
 COMMAND = [
     *("loss", "--input", "every effort moves", "--target", " effort moves you"),

@@ -7,29 +7,19 @@ import pytest
 import torch
 
 from gptloss.cli.main import main
-from gptloss.models import REGISTRY, Progress, hashes
-from gptloss.models.base import Report
+from gptloss.models import REGISTRY, hashes
 from gptloss.models.catalogue import smollm2
 from gptloss.models.checkpoints import weights
 from gptloss.models.downloads import hub, store
 from gptloss.provenance import weights_hash
 from gptloss.tokens import SAMPLE
+from tests.helpers.checkpoints import fetched
 
 
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GPTLOSS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-
-
-def fetched(report: Report) -> None:
-    """Stands in for the network."""
-    with store.making(smollm2.NAME, 10) as folder:
-        for done in (0, 5_000_000, 10_000_000):
-            report(Progress("Downloading", done, 10_000_000))
-        report(Progress("Converting", 1, 2))
-        weights.save([("a", torch.ones(1))], folder / "model.safetensors")
-        (folder / "tokenizer.json").write_text('{"version": "1.0"}')
 
 
 @pytest.fixture

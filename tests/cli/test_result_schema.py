@@ -20,9 +20,8 @@ from gptloss.models.catalogue import smollm2
 from gptloss.models.fast import plan, record
 from gptloss.models.fast.shape import Shape
 from gptloss.tokens import SAMPLE
-from tests.browser.driver import ROOT
-from tests.cli.test_models import fetched
-from tests.models.catalogue.test_checkpoint import save_gpt2
+from tests.helpers.checkpoints import fetched, save_gpt2
+from tests.helpers.driver import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text("utf-8"))
 Draft202012Validator.check_schema(SCHEMA)

@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gptloss.cli.main import main
 from gptloss.models.fast import kernels, plan, record
-from tests.cli.test_corpus import answer, refusal
+from tests.helpers.commands import answer, refusal
 
 
 @pytest.fixture(autouse=True)

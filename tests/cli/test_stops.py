@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.driver import ROOT
+from tests.helpers.driver import ROOT
 
 LOSS = ["loss", "--input", "tea", "--model", "bigram"]
 STOP = "import signal; signal.raise_signal(signal.SIGINT)"

@@ -13,9 +13,7 @@ import pytest
 from gptloss.corpus import samples
 from gptloss.errors import GptlossError
 from gptloss.tokens import gpt2_tokenizer
-from tests.browser.driver import ROOT
-
-SHARED = ROOT.parent / "shared" / "data" / samples.VERDICT
+from tests.helpers.driver import SHARED
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from gptloss.corpus.text import split
 from gptloss.models import REGISTRY, LanguageModel
 from gptloss.models.architectures.gpt2 import GPT2
 from gptloss.models.architectures.toy import Bigram, Uniform
-from tests.browser.driver import ROOT
+from tests.helpers.driver import ROOT
 
 VERDICT = ROOT.parent / "shared" / "data" / "the-verdict.txt"
 TEXT = (ROOT / "gptloss" / "data" / "sample.txt").read_text("utf-8")[:700]

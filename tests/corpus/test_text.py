@@ -13,7 +13,7 @@ from gptloss.corpus.text import encoded, line_ends_sentence, pieces_of, split
 from gptloss.models.checkpoints import json_tokens
 from gptloss.models.checkpoints.json_tokens import JsonTokenizer
 from gptloss.tokens import ByteTokenizer, Tokenizer, gpt2_tokenizer
-from tests.conftest import byte_tokenizer_json
+from tests.helpers.checkpoints import byte_tokenizer_json
 
 # Blanks, letters, digits and marks of many kinds; \x1c is a blank for Python and not for the tokenizers' patterns.
 ALPHABET = (

@@ -17,8 +17,8 @@ from gptloss.models.architectures.llama import LlamaConfig, LlamaModel
 from gptloss.models.architectures.reader import KeyValues
 from gptloss.models.base import Reader
 from gptloss.models.downloads import store
-from tests.browser.driver import ROOT
-from tests.conftest import LECTURE
+from tests.helpers.driver import ROOT
+from tests.helpers.scoring import LECTURE
 
 SMALL = GPTConfig(vocab_size=100, context_length=12, emb_dim=24, n_heads=3, n_layers=2)
 

@@ -20,6 +20,7 @@ from gptloss.models.architectures.llama import Llama, LlamaConfig, LlamaModel
 from gptloss.models.architectures.reader import Recomputed
 from gptloss.prediction.sampling import SampledToken, Sampler, draw, generate
 from gptloss.tokens import ByteTokenizer, text_of
+from tests.helpers.scoring import CONTINUED, PROMPT
 
 SEEDS = st.integers(0, 2**32 - 1)
 SAMPLERS = st.builds(
@@ -27,8 +28,6 @@ SAMPLERS = st.builds(
 )
 # The book's nine words: closer, every, effort, forward, inches, moves, pizza, toward, you.
 NINE = torch.tensor([4.51, 0.89, -1.90, 6.75, 1.63, -1.62, -1.89, 6.28, 1.79])
-PROMPT = "Every effort moves you"
-CONTINUED = " rentingetic wasn\u0645 refres RexMeCHicular stren"
 
 
 def logits_of(seed: int, v: int = 50, scale: float = 3.0) -> torch.Tensor:

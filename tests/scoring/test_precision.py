@@ -16,7 +16,8 @@ from gptloss.lessons.ladder import steps
 from gptloss.models import LanguageModel, ModelInfo, is_here
 from gptloss.models.base import Reader
 from gptloss.tokens import ByteTokenizer
-from tests.conftest import LECTURE, byte_tokenizer_json
+from tests.helpers.checkpoints import byte_tokenizer_json
+from tests.helpers.scoring import LECTURE
 from views.components.ladder_table import ladder_data
 from views.loss.examples import PRESETS
 

@@ -14,7 +14,7 @@ from gptloss.scoring import states
 from gptloss.scoring.rows import read_row
 from gptloss.scoring.score import score_rows
 from gptloss.scoring.states import windows
-from tests.scoring.test_score import kept_bytes
+from tests.helpers.scoring import kept_bytes
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.data())

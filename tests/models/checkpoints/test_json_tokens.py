@@ -16,14 +16,9 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from gptloss import GptlossError
 from gptloss.models.checkpoints.json_tokens import ALPHABET, JsonTokenizer, json_tokenizer
 from gptloss.tokens import GPT2_FILE, Token, Tokenizer, _read_ranks, gpt2_tokenizer, text_of
+from tests.helpers.checkpoints import CORPUS, byte_level, saved
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁"))
-CORPUS = [
-    "every effort moves you\n",
-    "I really like chocolate. ",
-    "def f(x):\n    return x\n",
-    "It's 2024; isn't it?",
-]
 ODD = [
     "",
     " ",
@@ -40,23 +35,6 @@ ODD = [
     "\x00\x7f\u200e\ufeff",
 ]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
-
-
-def byte_level(prefix: bool = False) -> tokenizers.Tokenizer:
-    """As GPT-2 has it."""
-    made = tokenizers.Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-    made.decoder = decoders.ByteLevel()
-    made.train_from_iterator(
-        CORPUS,
-        trainers.BpeTrainer(
-            vocab_size=300,
-            special_tokens=["<|endoftext|>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    return made
 
 
 def sentencepiece() -> tokenizers.Tokenizer:
@@ -103,13 +81,6 @@ STYLES: dict[str, Callable[[], tokenizers.Tokenizer]] = {
     "Mistral": mistral,
     "Unigram": unigram,
 }
-
-
-def saved(made: tokenizers.Tokenizer, folder: Path, **changes: Any) -> Path:
-    """tokenizer.json, with some of its parts replaced."""
-    file = folder / "tokenizer.json"
-    file.write_text(json.dumps(json.loads(made.to_str()) | changes), "utf-8")
-    return file
 
 
 def opened(made: tokenizers.Tokenizer, folder: Path, **changes: Any) -> JsonTokenizer:

@@ -12,8 +12,7 @@ from gptloss.corpus import conventions
 from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
 from gptloss.models import find
-from tests.conftest import byte_tokenizer_json
-from tests.models.catalogue.test_checkpoint import change_config, save_gpt2
+from tests.helpers.checkpoints import byte_tokenizer_json, change_config, save_gpt2
 
 V = 300
 NONE: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None}

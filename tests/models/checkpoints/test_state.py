@@ -9,7 +9,7 @@ from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.models.checkpoints import weights
 from gptloss.models.checkpoints.state import state_of
-from tests.models.catalogue.test_checkpoint import save_gpt2
+from tests.helpers.checkpoints import save_gpt2
 
 
 def test_a_checkpoint_is_described_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from gptloss.errors import NotHereError
 from gptloss.models.base import Progress, Report
 from gptloss.models.checkpoints import weights
 from gptloss.models.downloads import hub
-from tests.fake_hub import Files, Hub, tiny_gpt2
+from tests.helpers.fake_hub import Files, Hub, tiny_gpt2
 
 REPO = "someone/tiny-gpt2"
 NAME = f"hf:{REPO}"

@@ -16,7 +16,7 @@ from gptloss import GptlossError, load_model
 from gptloss.models.fast import kernels, measure, plan, record
 from gptloss.models.fast.measure import SIZES, Figures, Measured
 from gptloss.models.fast.shape import Shape
-from tests.browser.driver import ROOT
+from tests.helpers.driver import ROOT
 
 SHAPE = Shape(256, 1024)
 

@@ -18,9 +18,9 @@ from gptloss.models.architectures.llama import Llama, LlamaConfig, LlamaModel
 from gptloss.models.checkpoints import hf
 from gptloss.models.fast import kernels, layers, plan
 from gptloss.tokens import ByteTokenizer
-from tests.models.checkpoints.test_hf import KINDS, checkpoint
-from tests.models.checkpoints.test_hf import load as load_hf
-from tests.models.test_models import LECTURE
+from tests.helpers.checkpoints import KINDS, checkpoint
+from tests.helpers.checkpoints import load as load_hf
+from tests.helpers.scoring import LECTURE
 
 TEXT = "every effort moves you, and nothing else"
 IDS = torch.arange(24)[None] * 37 % 256

@@ -18,9 +18,8 @@ from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.catalogue import smollm2
 from gptloss.serving import models as serving
-from tests.browser.driver import ROOT
-from tests.models.catalogue.test_checkpoint import save_gpt2
-from tests.test_app import numbers, page, query, texts
+from tests.helpers.checkpoints import save_gpt2
+from tests.helpers.pages import TOYS, compare, numbers, page, query, texts
 from views.compare.controls import compared_texts
 from views.shared import scored_text
 from views.visit import access
@@ -29,16 +28,6 @@ from views.visit.fields.text import joined
 from views.visit.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-TOYS = {"model": "uniform", "with": "bigram"}
-
-
-def compare(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name.rstrip("_")] = value
-    app.switch_page("pages/compare.py")
-    return app.run()
 
 
 def charts(app: AppTest) -> list[dict[str, Any]]:

@@ -21,9 +21,8 @@ from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
 from gptloss.errors import GptlossError
 from gptloss.serving import runs
-from tests.browser.driver import ROOT
-from tests.corpus.test_samples import SHARED
-from tests.test_app import button, numbers, query, texts
+from tests.helpers.driver import ROOT, SHARED
+from tests.helpers.pages import button, numbers, query, texts
 from views.data_set_loss import files as dataset_files
 from views.shared.markdown import literal
 

@@ -8,9 +8,8 @@ import pytest
 
 from gptloss.models import Progress
 from gptloss.serving import downloads
-from tests.models.catalogue.test_checkpoint import save_gpt2
-from tests.test_app import button, numbers, page, query, texts
-from tests.views.compare.test_page import TOYS, compare
+from tests.helpers.checkpoints import save_gpt2
+from tests.helpers.pages import TOYS, button, compare, numbers, page, query, texts
 from views.compare import controls
 from views.frame import model_picker
 from views.shared.markdown import literal

@@ -12,8 +12,8 @@ from gptloss.analysis.words import totals
 from gptloss.models.architectures.toy import SAMPLE
 from gptloss.numbers import perplexity_text
 from gptloss.serving.question import Question
-from tests.browser.driver import ROOT
-from tests.test_app import button, numbers, page, query, texts
+from tests.helpers.driver import ROOT
+from tests.helpers.pages import button, numbers, page, query, texts
 from views.surprise import page as surprise
 from views.surprise.text import CODE, ODD, SAMPLES
 

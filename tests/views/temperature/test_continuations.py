@@ -14,8 +14,8 @@ from gptloss.serving import continuations as serving
 from gptloss.serving import models
 from gptloss.serving.continuations import Start, continuation
 from gptloss.tokens import ByteTokenizer
-from tests.test_app import button, query, texts
-from tests.views.temperature.test_page import BOOK, TOY, continuations, open_page
+from tests.helpers.pages import button, query, texts
+from tests.helpers.temperature import BOOK, TOY, continuations, open_page
 from views.temperature.continuations import visible
 from views.visit.fields.sampling import MOST_MADE
 

@@ -16,22 +16,11 @@ from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampling import Sampler, draw
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
-from tests.browser.driver import ROOT
-from tests.test_app import button, query
+from tests.helpers.pages import button, query
+from tests.helpers.temperature import TOY, continuations, open_page
 from views.shared import ticks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-BOOK = "Every effort moves you"
-TOY = {"model": "bigram", "input": "The clock on the wall"}
-
-
-def open_page(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name.rstrip("_")] = value
-    app.switch_page("pages/temperature.py")
-    return app.run()
 
 
 def charts(app: AppTest) -> dict[str, dict[str, Any]]:
@@ -48,12 +37,6 @@ def charts(app: AppTest) -> dict[str, dict[str, Any]]:
 
 def subtitle(spec: dict[str, Any]) -> str:
     return str(spec["layout"]["title"]["subtitle"]["text"])
-
-
-def continuations(app: AppTest) -> list[str]:
-    """The greedy and the sampled text, as they are shown to copy."""
-    assert not app.exception
-    return [code.value for code in app.code]
 
 
 def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:

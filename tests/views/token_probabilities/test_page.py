@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from gptloss import ScoredBatch
 from gptloss.numbers import proba_text
 from gptloss.prediction.distribution import Distribution
-from tests.browser.driver import ROOT
-from tests.test_app import button, page, query, texts
+from tests.helpers.driver import ROOT
+from tests.helpers.pages import button, page, query, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.conftest import byte_tokenizer_json
+from tests.helpers.checkpoints import byte_tokenizer_json
 
 Files = dict[str, bytes]
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from gptloss.corpus import samples
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -110,3 +113,24 @@ def flaws(page: Page) -> list[object]:
     page.wait_for_timeout(1_000)
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     return found + ([f"{width} pixels wide"] if width > 390 else [])
+
+
+def loss(page: Page, value: str) -> None:
+    expect(page.get_by_test_id("stMetricValue").first).to_have_text(value, timeout=TIMEOUT)
+
+
+def column(page: Page, name: str) -> "None":
+    expect(page.get_by_role("button", name=f"p {name}, target")).to_have_attribute("aria-pressed", "true")
+
+
+def chart(page: Page, name: str) -> None:
+    """The first chart is about this p_ij (Plotly puts zero-width spaces around a subscript)."""
+    page.wait_for_function(
+        "name => document.querySelector('.gtitle')?.textContent.replaceAll('\\u200b', '').startsWith(name)", arg=name
+    )
+
+
+TIMEOUT = 15_000
+
+
+SHARED = ROOT.parent / "shared" / "data" / samples.VERDICT

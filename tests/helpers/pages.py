@@ -1,0 +1,42 @@
+"""Pages run without a browser."""
+
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from tests.helpers.driver import ROOT
+
+
+def page(**query: Any) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def numbers(app: AppTest) -> list[str]:
+    assert not app.exception
+    return [metric.value for metric in app.metric]
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(text.value for text in app.text)
+
+
+def query(app: AppTest) -> dict[str, list[str]]:
+    return {name: value if isinstance(value, list) else [value] for name, value in app.query_params.items()}
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(button for button in app.button if button.label == label)
+
+
+TOYS = {"model": "uniform", "with": "bigram"}
+
+
+def compare(**query: Any) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name.rstrip("_")] = value
+    app.switch_page("pages/compare.py")
+    return app.run()
