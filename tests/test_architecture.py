@@ -1,6 +1,7 @@
 """Who may import whom. Each rule is tried on a broken tree too, so that it is seen to fail."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,6 +143,21 @@ def outside(file: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
+WRITES = re.compile(
+    r"session_state(\.\w+|\[[^\]]*\])\s*=(?!=)|session_state\.(setdefault|pop|update|clear)\(|del st\.session_state"
+)
+
+
+def writers(root: Path) -> set[str]:
+    """The files that write the state of a visit."""
+    files = [root / "app.py", *(root / "pages").glob("*.py"), *(root / "views").rglob("*.py")]
+    return {str(file.relative_to(root)) for file in files if WRITES.search(file.read_text("utf-8"))}
+
+
+def test_one_module_writes_the_state_of_a_visit() -> None:
+    assert writers(ROOT) == {"views/visit/session.py"}
+
+
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A small tree in which every rule is broken."""
@@ -154,6 +170,8 @@ def broken(tmp_path: Path) -> Path:
         "gptloss/charts/loss.py": "from gptloss.serving import runs\n",
         "gptloss/serving/runs.py": "from gptloss.tokens import Token\n",
         "gptloss/tokens.py": "",
+        "views/visit/links.py": "st.session_state.page = 1\n",
+        "views/visit/access.py": "if st.session_state.page == 1: pass\n",
         **{f"views/loss/part{n}.py": "" for n in range(MOST_FILES + 1)},
     }.items():
         path = tmp_path / file
@@ -169,6 +187,7 @@ def test_the_rules_fail_where_they_are_broken(broken: Path) -> None:
     }
     assert circles(broken) == {"gptloss.numbers", "gptloss.measures"}
     assert crowded(broken) == {"views/loss": MOST_FILES + 1}
+    assert writers(broken) == {"views/visit/links.py"}
     assert outside(broken / "gptloss" / "numbers.py") == {"streamlit", "gptloss"}
 
 

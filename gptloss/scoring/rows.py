@@ -1,16 +1,28 @@
 """Texts or token ids to rows: as many target tokens as input tokens, or a sentence that says what is wrong."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import SupportsIndex, cast
+from typing import Any, Protocol, SupportsIndex, cast, runtime_checkable
 
 from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
 from gptloss.models.base import LanguageModel
 from gptloss.numbers import counted
 from gptloss.tokens import Token, Tokenizer
 
-TextOrIds = str | Sequence[SupportsIndex]
+
+@runtime_checkable
+class Ids(Protocol):
+    """Token ids: a list, an array or a tensor of them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[SupportsIndex]: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+TextOrIds = str | Ids
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from gptloss import ScoredBatch, score
 from gptloss.cli.main import main
 from gptloss.models import LanguageModel, find, load_model
 from gptloss.models.architectures.toy import SAMPLE, Uniform
+from gptloss.tokens import ByteTokenizer
 
 KEYS = ["command", "model", "file", "window", "stride", "bos", "tokens", "totals", "provenance"]
 
@@ -280,7 +281,9 @@ def test_a_text_that_would_fill_the_memory_is_refused_before_it_is_read(
 ) -> None:
     """A gigabyte that takes no room on the disk; a tokenizer that needs the whole text must not get it."""
     if not breaks:
-        whole = SimpleNamespace(encode=lambda text: pytest.fail("it is cut into tokens"))
+        whole = ByteTokenizer()
+        monkeypatch.setattr(whole, "breaks", None, raising=False)
+        monkeypatch.setattr(whole, "encode", lambda text: pytest.fail("it is cut into tokens"))
         monkeypatch.setattr(gptloss.cli.text, "find", lambda name: SimpleNamespace(tokenizer=lambda: whole))
     with (tmp_path / "long.txt").open("wb") as file:
         file.truncate(1_000_000_000)

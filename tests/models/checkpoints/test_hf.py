@@ -17,6 +17,7 @@ from gptloss.errors import TooLongError
 from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.architectures.reader import Cached, Recomputed
 from gptloss.models.checkpoints import hf
+from gptloss.tokens import ByteTokenizer
 from tests.helpers.checkpoints import CONTEXT, KINDS, SIZES, V, checkpoint, load
 
 TEXTS = ["every effort moves you", "日本 😀", " <script>\n\tI really like chocolate"]
@@ -108,7 +109,7 @@ def test_a_cache_with_other_numbers_is_not_used(tmp_path: Path, monkeypatch: pyt
 def test_the_results_can_be_used_where_gradients_are_wanted() -> None:
     with torch.no_grad():
         network = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **SIZES))
-    model = hf.Transformers(ModelInfo("x", "x", "", V, CONTEXT, 0), network, None)  # type: ignore[arg-type]
+    model = hf.Transformers(ModelInfo("x", "x", "", V, CONTEXT, 0), network, ByteTokenizer())
     assert not any(module.training for module in network.modules())
     hidden = model.hidden(torch.tensor([[1, 2]]))[0]
     for result in (hidden, model.head(hidden)):
