@@ -1,4 +1,4 @@
-"""The program `gptloss`, or `python -m gptloss`: nothing is imported before Ctrl-C is watched for."""
+"""The program `gptloss`, or `python -m gptloss`. It watches for Ctrl-C before it imports anything else."""
 
 import sys
 

@@ -11,6 +11,7 @@ from gptloss import ScoredBatch
 from gptloss.cli.main import _parser, main
 from gptloss.models import REGISTRY
 from tests.helpers.driver import ROOT
+from tests.helpers.readme import tree, written
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -67,17 +68,10 @@ def test_make_has_the_targets() -> None:
         assert run.returncode == 0, run.stderr
 
 
-def test_the_tree_is_the_tree() -> None:
-    tree = README.split("## The tree")[1].split("```")[1].strip("\n")
-    folder = ""
-    for line in tree.splitlines():
-        name = line.split()[0]
-        folder = folder if line.startswith("  ") else ""
-        assert (ROOT / folder / name).exists(), name
-        if not line.startswith("  ") and name.endswith("/"):
-            folder = name
-    named = {word.split()[0].rstrip("/") for word in tree.splitlines()}
-    for package in ("gptloss", "views"):
-        for path in (ROOT / package).iterdir():
-            if not path.name.startswith(("_", ".")) and path.suffix in {".py", ""} and "egg" not in path.name:
-                assert path.name in named, path.name
+def test_the_tree_and_the_words_of_a_link_are_those_of_the_code() -> None:
+    """`python -m tests.helpers.readme` writes them."""
+    assert written(README).splitlines() == README.splitlines()
+
+
+def test_every_file_has_a_first_sentence() -> None:
+    assert [line for line in tree().splitlines() if line.endswith(".py")] == []

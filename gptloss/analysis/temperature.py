@@ -1,4 +1,4 @@
-"""The loss of a text at other temperatures: every logit divided by T before the softmax.
+"""The loss of a text at other temperatures: each logit is divided by T before the softmax.
 
 As a function of b = 1/T the mean loss is convex, mean(logsumexp(b z) - b z_target), and its slope is
 mean(E_b[z] - z_target): the best temperature is where the expected logit equals the target's, on average. At

@@ -1,4 +1,4 @@
-"""`gptloss corpus`: the loss of whole texts, of any length, with the convention said out loud."""
+"""`gptloss corpus`: the loss of whole texts of any length, under a convention that the output names."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`gptloss doctor`: what this machine is, how it computes, and what is on it. `gptloss --version`."""
+"""`gptloss doctor`: says what this machine is, how it computes, and which models are on it."""
 
 import argparse
 import json

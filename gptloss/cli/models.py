@@ -1,4 +1,4 @@
-"""`gptloss models`: what there is, fetch it, where it is, take it off the disk."""
+"""`gptloss models`: lists the models, fetches one, says where they are, and removes one."""
 
 import argparse
 import json

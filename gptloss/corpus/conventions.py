@@ -1,4 +1,4 @@
-"""Which tokens of a long text are scored, and with how much context: three conventions, said out loud.
+"""Which tokens of a long text are scored, and with how much context: three conventions.
 
 A perplexity is only a number of a text and a model together with its convention: where the windows begin, whether a
 start token is read, and which tokens of each window count.

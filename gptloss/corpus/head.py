@@ -1,4 +1,4 @@
-"""ln p of the targets of many positions from their states, without all logits at once: 200 kB a token for GPT-2.
+"""ln p of many targets from their states, a part of the vocabulary at a time: all logits take 200 kB a token.
 
 by columns   a part of the vocabulary for all positions: the weights are read once, and the product is larger
 by rows      all of the vocabulary for some positions: for a model of which nothing is known but `head`

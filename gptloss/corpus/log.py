@@ -1,4 +1,4 @@
-"""The log of a long run: what was scored is kept line by line, so that a run that was stopped goes on from there.
+"""The log of a long run. It keeps line by line what was scored, so that a stopped run can go on from there.
 
 The first line says which run it is of, and how it computes: a run that goes on computes likewise. A line for each
 forward pass follows, with ln p of every target in the run's precision, so that all that is made of them is the same

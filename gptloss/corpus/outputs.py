@@ -1,4 +1,4 @@
-"""Files that a run writes: none of them is one that it reads or writes otherwise, or that another run writes."""
+"""The files that a run writes. None of them may be a text that it reads, or a file that another run writes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""The loop over texts and their parts, which the command line and the page share, and the run of the command line."""
+"""The loop over texts and their parts, which the command line and the page share; and the run of the command line."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress

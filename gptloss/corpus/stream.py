@@ -1,4 +1,4 @@
-"""A text as the windows that a convention reads, in order: only a few thousand tokens of it are kept at a time."""
+"""A text as the windows that a convention reads, in order. Only a few thousand tokens are kept at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,0 +1,1 @@
+"""What is taught, as data: the book's steps, and what people compute wrongly."""

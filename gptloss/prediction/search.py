@@ -1,4 +1,4 @@
-"""Find tokens in a vocabulary: by the text they spell, by how they look on the page, or by id."""
+"""Finds tokens in a vocabulary by the text they spell, by how they look on the page, or by id."""
 
 import heapq
 import re

@@ -1,0 +1,1 @@
+"""Rows of text in, the loss of every target token out."""

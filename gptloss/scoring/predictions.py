@@ -1,4 +1,4 @@
-"""Entries of a distribution, to be shown or listed: the likeliest tokens, or a token that is pointed out."""
+"""Entries of a distribution that are shown or listed: the likeliest tokens, or a token that is pointed out."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Texts or token ids to rows: as many target tokens as input tokens, or a sentence that says what is wrong."""
+"""Texts or token ids to rows with as many targets as inputs, or a sentence that says what is wrong."""
 
 import operator
 from collections.abc import Iterator, Sequence

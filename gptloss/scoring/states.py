@@ -1,4 +1,4 @@
-"""Final hidden states of rows: short rows run together, a row longer than the context is read by sliding windows."""
+"""Rows to final hidden states. Short rows run together; sliding windows read a row longer than the context."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

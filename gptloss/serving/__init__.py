@@ -1,0 +1,1 @@
+"""What all visitors of the app share. It knows nothing of Streamlit."""

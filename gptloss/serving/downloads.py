@@ -1,4 +1,4 @@
-"""Fetching a model while the page stays usable: a process of its own, one for all visitors, that can be stopped."""
+"""Fetches a model while the page stays usable, in one process for all visitors, which can be stopped."""
 
 import atexit
 import json

@@ -1,4 +1,4 @@
-"""Runs in the background: the loss of a whole text, computed while the visitor turns pages, kept for all visitors.
+"""Runs in the background: the loss of a whole text is computed while the visitor turns pages.
 
 Equal jobs are one run, whoever starts them. Each run has a thread, and the threads take turns, one forward pass each,
 so that the clicks of other visitors are answered meanwhile. A run ends when it is told to, when everybody who started

@@ -1,10 +1,10 @@
-"""What the page "Compare" compares: models on one text, or texts under one model."""
+"""What is compared: models on one text, or texts under one model."""
 
 import streamlit as st
 
 from gptloss.models import DEFAULT_MODEL, find, is_here
 from gptloss.serving.question import Question
-from views.frame import model_picker
+from views.frame import model_choice, model_names, model_offer
 from views.shared.markdown import literal
 from views.visit import access, session
 from views.visit.fields.compare import MOST_MODELS, PARAGRAPH
@@ -33,7 +33,7 @@ def comparison_controls(settings: Settings) -> None:
             _text(settings)
         else:
             _pair(settings)
-    model_picker.offers(name for name in missing(settings) if name not in session.wanted())
+    model_offer.offers(name for name in missing(settings) if name not in session.wanted())
 
 
 def compared_texts(settings: Settings) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _models(settings: Settings) -> None:
     st.multiselect(
         "Beside the chosen model",
         options,
-        format_func=model_picker.option,
+        format_func=model_names.option,
         key="others",
         max_selections=MOST_MODELS - 1,
         placeholder="Choose one to three models",
@@ -120,7 +120,7 @@ def _pair(settings: Settings) -> None:
             literal(f"An untrained model hardly tells them apart: let {title} read them"),
             key="trained",
             type="tertiary",
-            on_click=model_picker.choose_model,
+            on_click=model_choice.choose_model,
             args=(trained,),
         )
 

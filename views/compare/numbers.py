@@ -1,4 +1,4 @@
-"""The numbers of "Compare", side by side: the sides are read one after the other, and each gets a card."""
+"""A card for each side with its loss. The sides are read one after the other."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The sides of a comparison, and the chosen place in each of them. No side holds a model in memory."""
+"""The sides of a comparison, and the chosen token in each. No side holds a model in memory."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The page "Compare", below its numbers: the tokens behind them."""
+"""What lies behind the numbers: the tokens under each side."""
 
 from collections.abc import Sequence
 from functools import lru_cache, partial

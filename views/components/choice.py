@@ -1,4 +1,4 @@
-"""What a visitor chose in a component, clamped: a browser may send anything."""
+"""What a visitor chose in a component. A browser may send anything, so it is clamped."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""The files of "Data set loss": all windows or all tokens of its runs, as CSV or Parquet."""
+"""All windows or all tokens of a run, as CSV or Parquet."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The page "Data set loss": the two losses, the run that computes them, and the second model beside the first."""
+"""The two losses, the run that computes them, and the second model beside the first."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gptloss.serving.runs import BackgroundRun
 from views.data_set_loss.jobs import check_windows, jobs_of
 from views.data_set_loss.run_losses import losses_of
 from views.data_set_loss.text import chosen_texts
-from views.frame.model_picker import option
+from views.frame.model_names import option
 from views.shared import ticks
 from views.shared.markdown import literal
 from views.visit import access, session

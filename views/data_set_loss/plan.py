@@ -1,4 +1,4 @@
-"""How "Data set loss" reads the text: where it is cut, the convention with its numbers, and drawings of both."""
+"""How the text is read: where it is cut, the convention with its numbers, and drawings of both."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""The page "Data set loss", below its numbers: where in the text the loss is, and what context does to it."""
+"""What is drawn when a run has ended: where in the text the loss is, and what context does to it."""
 
 from typing import Any
 

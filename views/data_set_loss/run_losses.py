@@ -1,4 +1,4 @@
-"""Runs as what is drawn of them: their windows in the order of the text, each with its place in it."""
+"""The windows of a run in the order of the text, each with its place in it."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Tables of "Data set loss": one text under several conventions, and two pitfalls with its numbers."""
+"""One text under several conventions, and two means that are not the loss, as tables."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which text "Data set loss" is about: one that ships with gptloss, the book's, the visitor's files, a pasted one.
+"""The text: one that ships with gptloss, the book's, the visitor's files, or a pasted one.
 
 Files and what was pasted stay with the visitor: they are in the session, not in the link.
 """

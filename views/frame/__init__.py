@@ -1,0 +1,1 @@
+"""What stands around every page: the sidebar, the title, the notices."""

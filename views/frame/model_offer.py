@@ -1,12 +1,14 @@
 """The offer to fetch a model that is not here, and the progress of a fetch."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
-from gptloss.errors import GptlossError
-from gptloss.models import REGISTRY, find
+from gptloss.models import REGISTRY
 from gptloss.models.downloads import hub
 from gptloss.models.downloads.store import home, size_text
 from gptloss.serving import downloads
+from views.frame.model_names import title
 from views.visit import access, session
 
 # How often the bar moves.
@@ -23,14 +25,6 @@ def offer(name: str) -> None:
             _progress(name, fetch)
         else:
             _question(name, fetch)
-
-
-def title(name: str) -> str:
-    """Its title; of a hub model that is not here its name."""
-    try:
-        return find(name).info.title
-    except GptlossError:
-        return name
 
 
 @st.fragment(run_every=TICK)
@@ -96,3 +90,9 @@ def _not_now(name: str) -> None:
         session.want(None)
     else:
         session.change(others=tuple(other for other in session.settings().others if other != name))
+
+
+def offers(names: Iterable[str]) -> None:
+    """A card for each model that was asked for and is not here."""
+    for name in names:
+        offer(name)

@@ -1,18 +1,13 @@
-"""The model picker in the sidebar, and what is chosen there put right."""
-
-from collections.abc import Iterable
-from typing import Any
+"""The model picker in the sidebar, and the switch of the start token."""
 
 import streamlit as st
 
-from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, REGISTRY, ModelInfo, find, is_here
+from gptloss.models import ModelInfo, find
 from gptloss.models.downloads.store import size_text
-from views.frame.model_offer import offer, title
+from views.frame.model_choice import choose_model
+from views.frame.model_names import option, title
 from views.shared.markdown import literal
 from views.visit import access, session
-from views.visit.fields.text import joined
-from views.visit.settings import Settings
 
 
 def picker() -> None:
@@ -34,15 +29,6 @@ def picker() -> None:
     st.caption(_details(info))
     if session.page().start_token:
         _start_token(info)
-
-
-def option(name: str) -> str:
-    """A model in a list: its title, and what it takes to have it here."""
-    try:
-        info = find(name).info
-        return info.title if is_here(name) else f"{info.title} ↓ {size_text(info.size)}"
-    except GptlossError:
-        return f"{name} ↓"
 
 
 def _details(info: ModelInfo) -> str:
@@ -105,86 +91,3 @@ def _meant(typed: str) -> str:
         if any(text.startswith(typed.casefold()) for text in called):
             starts.append(name)
     return starts[0] if len(starts) == 1 else typed
-
-
-def choose_model(name: str) -> None:
-    """Take the model, or, if it is not here, offer to fetch it and stay with the one that is shown."""
-    try:
-        if is_here(name):
-            session.change(model=name, **_rows_for(name, session.settings().model))
-            session.want(None)
-        else:
-            session.change()
-            session.want(name)
-    except GptlossError as error:
-        session.change()
-        session.notify(str(error))
-
-
-def _rows_for(name: str, before: str) -> dict[str, Any]:
-    """Rows that pair up in the tokens of the model `before` and not in this one's: each as one whole text."""
-    current = session.settings()
-    if current.targets is None:
-        return {}
-    pairs = list(zip(current.inputs, current.targets, strict=True))
-    whole = tuple(joined(given, target) for given, target in pairs)
-    if whole == current.inputs or _pair_up(name, pairs) or not _pair_up(before, pairs):
-        return {}
-    return {"inputs": whole, "targets": None}
-
-
-def _pair_up(name: str, pairs: list[tuple[str, str]]) -> bool:
-    encode = find(name).tokenizer().encode
-    try:
-        return all(len(encode(given)) == len(encode(target)) for given, target in pairs)
-    except GptlossError:  # the page says what is wrong with the row
-        return False
-
-
-def settle() -> None:
-    """Before the page is drawn: take what has been fetched, leave out what cannot be used, stand in for the model."""
-    _take_what_was_fetched()
-    _leave_out_others()
-    asked_for, sentence = session.settings().model, ""
-    try:
-        if is_here(asked_for):
-            if asked_for not in REGISTRY:
-                find(asked_for).tokenizer()  # a folder may hold one that cannot be read
-            if session.by_link() and (rows := _rows_for(asked_for, DEFAULT_MODEL)):
-                session.correct("", always=True, **rows)
-            return
-        session.want(asked_for)
-    except GptlossError as error:
-        sentence = str(error)
-    session.correct(sentence, always=True, model=next(filter(is_here, access.models())))
-
-
-def _take_what_was_fetched() -> None:
-    try:
-        for name in session.wanted():
-            if is_here(name):
-                choose_model(name)
-    except GptlossError as error:
-        session.want(None)
-        session.notify(str(error))
-
-
-def _leave_out_others() -> None:
-    """Models beside the chosen one that nobody knows, or that this visitor may not name."""
-    current = session.settings().others
-    for name in current:
-        try:
-            if not access.allowed(name):
-                raise GptlossError(f"There is no model called {name[:60]!r} here.")
-            if is_here(name):
-                find(name)
-        except GptlossError as error:
-            others = tuple(other for other in session.settings().others if other != name)
-            by_default = current == Settings().others  # nobody asked for it
-            session.correct("" if by_default else str(error), always=True, others=others)
-
-
-def offers(names: Iterable[str]) -> None:
-    """A card for each model that was asked for and is not here."""
-    for name in names:
-        offer(name)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from views.frame import model_picker, sidebar
+from views.frame import model_choice, model_offer, sidebar
 from views.visit import session
 from views.visit.pages import Page
 from views.visit.settings import Settings
@@ -18,7 +18,7 @@ def begin(page: Page) -> Settings:
     st.set_page_config(f"{page.title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
     session.start_run(page)
-    model_picker.settle()
+    model_choice.settle()
     session.write_link()
     with st.sidebar:
         sidebar.sidebar()
@@ -30,7 +30,7 @@ def begin(page: Page) -> Settings:
             st.badge("Note", icon=":material/info:", color="orange")
             for notice in notices:
                 st.text(notice)
-    model_picker.offers(session.wanted())
+    model_offer.offers(session.wanted())
     return session.settings()
 
 

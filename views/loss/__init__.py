@@ -1,0 +1,1 @@
+"""The page "Loss, step by step"."""

@@ -1,4 +1,4 @@
-"""The three numbers of the page: the loss, the perplexity and the blind guess."""
+"""The loss, the perplexity and the blind guess, large."""
 
 import streamlit as st
 

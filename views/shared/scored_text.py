@@ -1,4 +1,4 @@
-"""What the three pages under Explore share: the visitor's own text, scored, however long."""
+"""The visitor's own text, scored, however long it is."""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Time in fragments that tick, and the races in Streamlit 1.67 that make it necessary. Every such constant is here.
+"""The races of Streamlit 1.67 in fragments that tick, and the pauses that they make necessary.
+
+Every constant of that kind is here, and used here alone.
 
 1. Only a run of the whole page stops a fragment that ticks (`run_every`). So a fragment that is done asks for such a
    run (`rest`).

@@ -1,4 +1,4 @@
-"""The page "Surprise in a text", below its text: the numbers, the coloured tokens, and where the loss is."""
+"""What stands below the text: the numbers, the coloured tokens, and where the loss is."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What "Surprise in a text" reads: the visitor's text, one of three samples, or a file."""
+"""The text: the visitor's, one of three samples, or a file."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Generate: the text goes on token by token, by the greedy path and by the sampled one, side by side."""
+"""The text goes on token by token, by the greedy path and by the sampled one, side by side."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What "Temperature and sampling" is about: the distribution at a position of the visitor's text, or the book's."""
+"""The distribution that is shown: at a position of the visitor's text, or the book's nine words."""
 
 from functools import lru_cache
 

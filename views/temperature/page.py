@@ -1,4 +1,4 @@
-"""The page "Temperature and sampling", below its text: one fragment, so that a control redraws nothing else."""
+"""What stands below the text, in one fragment, so that a control redraws nothing else."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The page "Token probabilities", below its text: one fragment, so that choosing a token redraws nothing else."""
+"""What stands below the text, in one fragment, so that choosing a token redraws nothing else."""
 
 import pandas as pd
 import streamlit as st

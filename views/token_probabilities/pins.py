@@ -1,4 +1,4 @@
-"""Pins: up to three positions or tokens, kept beside the chosen ones and compared with them."""
+"""Up to three positions or tokens, kept beside the chosen ones and compared with them."""
 
 from functools import partial
 

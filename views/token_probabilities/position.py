@@ -1,4 +1,4 @@
-"""The chosen position on "Token probabilities": its distribution, and the tokens and positions pointed out there."""
+"""The chosen position: its distribution, and the tokens and positions that are pointed out there."""
 
 from dataclasses import dataclass
 from functools import cached_property

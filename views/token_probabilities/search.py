@@ -1,4 +1,4 @@
-"""Search for any token of the vocabulary: what the model gave it at the chosen position."""
+"""The search box: what the model gave any token of the vocabulary at the chosen position."""
 
 import re
 from collections.abc import Sequence

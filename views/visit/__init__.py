@@ -1,0 +1,1 @@
+"""The state of a visit, its link, and who the visitor is."""

@@ -1,4 +1,4 @@
-"""Links: settings to the query of an address and back. A bad value falls back to its default alone."""
+"""Settings to the query of an address, and back. A bad value falls back to its default alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace

@@ -1,0 +1,1 @@
+"""Networks, and how they read a text piece by piece."""

@@ -1,4 +1,4 @@
-"""Reading a text piece by piece, as generation does: what was read is remembered, so a new token costs one token."""
+"""Reads a text piece by piece, as generation does: keys and values are kept, so a new token costs one token."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The head of a model that has none of its own."""
+"""The head of a model whose output layer is its token embedding."""
 
 import torch.nn.functional as F
 from jaxtyping import Float

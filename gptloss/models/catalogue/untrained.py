@@ -1,4 +1,4 @@
-"""The lecture's GPT-2: random weights from seed 123, made once, kept, and mapped from the file ever after."""
+"""The lecture's GPT-2: random weights from seed 123, made once, kept in a file and mapped from it."""
 
 from contextlib import suppress
 from pathlib import Path

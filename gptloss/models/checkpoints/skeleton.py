@@ -1,4 +1,4 @@
-"""A network made without weights, and filled from a file: quicker than drawing weights that nobody will see."""
+"""Makes a network without weights and fills it from a file, so that no time goes into random weights."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

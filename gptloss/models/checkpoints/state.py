@@ -1,4 +1,4 @@
-"""Whether the files of a folder are as they were: what was read from them is remembered until they change."""
+"""The state of a folder's files: what was read from them is remembered until it changes."""
 
 import os
 from pathlib import Path

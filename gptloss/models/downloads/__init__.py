@@ -1,0 +1,1 @@
+"""Models fetched from the network, and where they are kept."""

@@ -1,4 +1,4 @@
-"""Linear layers that multiply by the kernels of the plan instead of by what PyTorch takes.
+"""Linear layers that multiply with the kernels of the plan instead of PyTorch's own choice.
 
     use_kernels(model)  the same weights where they are: what `load_model` does
     pack(model)         weights in oneDNN's own order too, where that is quicker: for texts of thousands of tokens

@@ -1,4 +1,4 @@
-"""The pages of memory in which files are mapped: the system is told when they are not needed."""
+"""Memory into which files are mapped: tells the system which of its pages are no longer needed."""
 
 import ctypes
 import mmap

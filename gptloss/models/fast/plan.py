@@ -1,4 +1,4 @@
-"""Which kernel multiplies by which matrix: measured once on a machine, kept, and the same in every later process.
+"""Which kernel multiplies which matrix: measured once on a machine, and the same in every later process.
 
 For each shape of a matrix and for few, some and many rows, it is the quickest of the kernels that are about as exact
 as `F.linear`, if it is quicker than that by a margin. What was measured is kept in the cache folder, a file for each

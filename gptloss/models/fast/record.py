@@ -1,4 +1,4 @@
-"""What was measured of kernels on this machine, in a file of the cache folder: the same for every later process."""
+"""What was measured of the kernels on this machine, in a file that every later process reads."""
 
 import hashlib
 import json

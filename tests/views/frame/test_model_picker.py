@@ -11,7 +11,7 @@ from gptloss.serving import downloads
 from tests.helpers.checkpoints import save_gpt2
 from tests.helpers.pages import TOYS, button, compare, numbers, page, query, texts
 from views.compare import controls
-from views.frame import model_picker
+from views.frame import model_choice, model_picker
 from views.shared.markdown import literal
 from views.visit import access
 
@@ -131,7 +131,7 @@ def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.M
     assert app.session_state["settings"].others == ("bigram",)
     assert not app.exception
     with monkeypatch.context() as patch:
-        patch.setattr(model_picker, "_leave_out_others", lambda: None)  # not only the next run sees to it
+        patch.setattr(model_choice, "_leave_out_others", lambda: None)  # not only the next run sees to it
         patch.setattr(controls, "is_here", lambda name: name == "bigram")
         app.multiselect(key="others").set_value([str(tmp_path), "bigram"]).run()
         assert app.session_state["settings"].others == ("bigram",)

@@ -1,0 +1,1 @@
+"""The settings, each declared once, a file for each page."""

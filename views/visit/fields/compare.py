@@ -1,4 +1,4 @@
-"""What belongs to "Compare"."""
+"""The settings of "Compare"."""
 
 from dataclasses import dataclass
 from typing import Literal

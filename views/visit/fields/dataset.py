@@ -1,4 +1,4 @@
-"""What belongs to "Data set loss"."""
+"""The settings of "Data set loss"."""
 
 from dataclasses import dataclass
 from typing import Literal

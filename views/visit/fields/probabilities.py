@@ -1,4 +1,4 @@
-"""What belongs to "Token probabilities"."""
+"""The settings of "Token probabilities"."""
 
 from dataclasses import dataclass
 from typing import Literal

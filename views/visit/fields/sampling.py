@@ -1,4 +1,4 @@
-"""What belongs to "Temperature and sampling"."""
+"""The settings of "Temperature and sampling"."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What belongs to "Surprise in a text"."""
+"""The settings of "Surprise in a text"."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What every page shares: the model, the rows of text, the chosen position, the units."""
+"""The settings that every page shares: the model, the rows, the chosen position, the units."""
 
 from dataclasses import dataclass
 
