@@ -1,4 +1,4 @@
-import json
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -27,7 +27,8 @@ def test_expected_shows_the_target_below_a_gap(lecture: ScoredBatch) -> None:
     assert bars.marker.color[-1] == TARGET
     assert "rank 7,247" in bars.text[-1]
     assert chart.layout.annotations[0].text == "… 7,238 more"
-    assert 8 + 7238 + 1 == 7247
+    shown, left_out = len(bars.x) - 1, int(re.sub(r"\D", "", chart.layout.annotations[0].text))
+    assert shown + left_out + 1 == lecture.ranks[lecture.index(1, 2)]
     assert chart.layout.xaxis.title.text == "probability"
     assert "every effort" in chart.layout.title.text
 
@@ -84,18 +85,6 @@ def test_many_bars_have_fewer_labels(tiny: LanguageModel) -> None:
     assert len(chart.data[0].y) == 32
     assert chart.data[0].text is None
     assert len(chart.layout.xaxis.ticktext) == 16
-
-
-@pytest.mark.parametrize("text", ["<i>it</i>", "$x$", "<script>alert(1)</script>", "a & b"])
-def test_visitors_text_is_never_markup(tiny: LanguageModel, text: str) -> None:
-    batch = score(tiny, f"{text} x")
-    for i, j in batch.positions:
-        for chart in (expected_chart(batch, i, j), distribution_chart(batch, i, j), logs_chart(batch, i, j, "nats")):
-            spec = json.loads(chart.to_json())
-            texts = json.dumps(spec["layout"]) + json.dumps([trace.get("text") for trace in spec["data"]])
-            assert "<script" not in texts
-            assert "<i>" not in texts
-            assert "$" not in texts
 
 
 def test_long_tokens_are_shortened_with_a_mark() -> None:

@@ -107,7 +107,7 @@ def test_a_mistake_is_one_sentence_and_status_2(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["loss"], ["loss", "--nonsense"]])
+@pytest.mark.parametrize("arguments", [["loss"], ["loss", "--precision", "int4"]])
 def test_bad_usage_is_one_sentence_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
