@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.helpers.driver import IDLE, Server, flaws, loss, open_page
+from tests.helpers.driver import IDLE, Server, hovered, loss, open_page, still
 
 pytestmark = pytest.mark.browser
 
@@ -73,7 +73,7 @@ def test_stopped_half_way_and_on_again(page: Page, app: Server) -> None:
     part = page.get_by_test_id("stMetricValue").first.inner_text()
     expect(page.get_by_test_id("stMetricValue").nth(1)).to_have_text(NOT_YET)
     expect(page.get_by_text("training, incomplete")).to_have_count(0)  # a canvas draws the table
-    page.wait_for_timeout(3_000)
+    still(page, 1_500)
     loss(page, part)
     press(page, "Go on")
     expect(ours(page, "Stop")).to_be_visible()
@@ -91,7 +91,7 @@ def test_it_survives_another_page(page: Page, app: Server) -> None:
     before = page.get_by_test_id("stMetricValue").first.inner_text()
     page.get_by_role("link", name="Loss, step by step").click()
     loss(page, "10.7940")
-    page.wait_for_timeout(4_000)
+    still(page)
     page.get_by_role("link", name="Data set loss").click()
     expect(bar).to_be_visible()
     expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(before, timeout=LONG)
@@ -134,12 +134,8 @@ def test_a_point_chooses_a_window_and_surprise_shows_it(page: Page, app: Server)
         press(page, "Run")
     done(page)
     page.locator(".st-key-along").scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    box = page.locator(".st-key-along .scatterlayer .trace").first.locator(".point").nth(4).bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
-    page.wait_for_timeout(300)  # the chart looks what is under the pointer before it takes a click
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    point = page.locator(".st-key-along .scatterlayer .trace").first.locator(".point").nth(4)
+    page.mouse.click(*hovered(page, point))
     expect(page.get_by_text("Window 5, training: loss")).to_be_visible()
     expect(page).to_have_url(re.compile("look=5"))
     press(page, "Next")
@@ -185,14 +181,3 @@ def test_the_files_are_made_on_the_click(page: Page, app: Server, tmp_path: Path
         download.value.save_as(tmp_path / "file")
         assert (tmp_path / "file").read_bytes().startswith(start)
     assert app.complaints == []
-
-
-def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
-    page.goto(f"{app.url}/data_set_loss{BYTES}&data=verdict")
-    expect(page.get_by_test_id("stMetricValue").nth(1)).to_be_visible()
-    assert flaws(page) == []
-    opened(page, app, f"{BYTES}&look=3&convention=strided&second=uniform")
-    if ours(page, "Run").count():
-        press(page, "Run")
-    done(page)
-    assert flaws(page) == []

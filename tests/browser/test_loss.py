@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss import ScoredBatch
-from tests.helpers.driver import Server, chart, column, flaws, loss, open_page, server
+from tests.helpers.driver import Server, chart, column, loss, open_page, server, still
 from views.components.ladder_table import SCRIPT, ladder_data
 
 pytestmark = pytest.mark.browser
@@ -108,7 +108,7 @@ def test_text_from_a_link_is_shown_and_never_run(page: Page, app: Server, text: 
     page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
     open_page(page, f"{app.url}/?input={quote(text)}")
     expect(page.get_by_label("Input", exact=True)).to_have_value(text)
-    page.wait_for_timeout(500)
+    still(page)
     assert page.locator("img[src*=evil], img[src*='://x/']").count() == 0
 
 
@@ -152,8 +152,3 @@ def test_the_badge_turns_red_with_both_numbers(page: Page, lecture: ScoredBatch)
     expect(page.locator(".badge.differs")).to_have_text(
         f"✗ {wrong.loss:.7f} here, {lecture.cross_entropy:.7f} by F.cross_entropy"
     )
-
-
-def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
-    open_page(page, f"{app.url}/?at=12&step=4&input=a&input=every%20effort&target=a%20b&target=%20effort%20moves")
-    assert flaws(page) == []

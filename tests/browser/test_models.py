@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss.models.catalogue import smollm2
-from tests.helpers.driver import TIMEOUT, Server, chart, flaws, loss, open_page, server
+from tests.helpers.driver import TIMEOUT, Server, chart, hovered, loss, open_page, server, still
 from tests.helpers.fake_hub import Hub, tiny_gpt2
 
 pytestmark = pytest.mark.browser
@@ -48,12 +48,8 @@ def test_the_lesson_is_seen_without_touching_anything(page: Page, app: Server) -
 def test_a_token_is_chosen_by_its_bar_and_by_its_column(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/compare?{TOYS}&text=tea time")
     page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    box = page.locator(".js-plotly-plot").first.locator(".barlayer .point").nth(2).bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
-    page.wait_for_timeout(300)  # the chart looks what is under the pointer before it takes a click
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    bar = page.locator(".js-plotly-plot").first.locator(".barlayer .point").nth(2)
+    page.mouse.click(*hovered(page, bar))
     chosen_bar(page, 3)
     expect(page).to_have_url(re.compile(r"[?&]spot=13(&|$)"))
     page.get_by_role("button", name="p 15, target").last.click()
@@ -156,13 +152,8 @@ LABELS = """() => [...document.querySelectorAll('.js-plotly-plot')].slice(0, 3).
 def test_labels_under_bars_can_be_read_on_a_phone(page: Page, app: Server, link: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, f"{app.url}/compare?{link if 'model=' in link else f'{TOYS}&{link}'}")
-    page.wait_for_timeout(1000)
+    still(page)
     found = page.evaluate(LABELS)
     assert len(found) == 3
     assert [wrong for _, wrong in found] == [[], [], []]
     assert all(count > 5 for count, _ in found)
-
-
-def test_light_dark_and_a_phone(page: Page, app: Server) -> None:
-    open_page(page, f"{app.url}/compare?{TOYS}&with=gpt2-xl")
-    assert flaws(page) == []

@@ -41,10 +41,10 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one sentence of a command that ends with status 2 and prints nothing else."""
+    status: object
     try:
         status = main(arguments)
     except SystemExit as end:
-        assert isinstance(end.code, int)
         status = end.code
     out, err = capsys.readouterr()
     assert (status, out, err.count("\n")) == (2, "", 1)

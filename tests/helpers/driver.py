@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from gptloss.corpus import samples
 
@@ -33,6 +33,7 @@ QUIET = [
 # Rules that Streamlit's own frame and its file uploader break.
 STREAMLITS_OWN = {"region", "landmark-one-main", "page-has-heading-one", "presentation-role-conflict"}
 # The script has run to its end and nothing is waiting.
+TIMEOUT = 15_000
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -106,13 +107,39 @@ def flaws(page: Page) -> list[object]:
     for scheme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 20, 27)")):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
-        page.wait_for_timeout(1_000)
+        still(page)
         broken = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
         found += [(scheme, v["id"], [node["html"][:200] for node in v["nodes"]]) for v in broken]
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_timeout(1_000)
+    still(page)
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     return found + ([f"{width} pixels wide"] if width > 390 else [])
+
+
+# Gives when nothing of the page has changed for a while.
+STILL = """quiet => new Promise(done => {
+  let timer = setTimeout(end, quiet);
+  const observer = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(end, quiet); });
+  function end() { observer.disconnect(); done(); }
+  observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+})"""
+
+
+def still(page: Page, quiet: int = 400) -> None:
+    """Wait until the server has answered and nothing of the page has changed for `quiet` milliseconds."""
+    expect(page.locator(IDLE)).to_be_attached()
+    page.evaluate(STILL, quiet)
+
+
+def hovered(page: Page, place: Locator) -> tuple[float, float]:
+    """Move the pointer over a point of a chart; the chart takes a click only after it has seen what is there."""
+    still(page)
+    box = place.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - box["width"] / 6, y)
+    expect(page.locator(".hoverlayer .hovertext").first).to_be_attached()
+    return x, y
 
 
 def loss(page: Page, value: str) -> None:
@@ -128,9 +155,6 @@ def chart(page: Page, name: str) -> None:
     page.wait_for_function(
         "name => document.querySelector('.gtitle')?.textContent.replaceAll('\\u200b', '').startsWith(name)", arg=name
     )
-
-
-TIMEOUT = 15_000
 
 
 SHARED = ROOT.parent / "shared" / "data" / samples.VERDICT
