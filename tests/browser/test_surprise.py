@@ -14,6 +14,12 @@ pytestmark = pytest.mark.browser
 
 BYTES = "?model=bigram"
 
+# Ends when the text has been scrolled.
+SCROLLED = """text => new Promise(done => {
+  const look = () => (text.scrollTop > 0 ? done() : requestAnimationFrame(look));
+  look();
+})"""
+
 
 def opened(page: Page, app: Server, query: str = "") -> None:
     open_page(page, f"{app.url}/surprise{query}")
@@ -134,7 +140,7 @@ def test_two_thousand_tokens_stay_smooth(page: Page, app: Server) -> None:
     expect(page.locator(".strip .tip")).to_contain_text("The likeliest here")
     for _ in range(20):
         page.mouse.wheel(0, 200)
-    page.wait_for_function("document.querySelector('.strip .text').scrollTop > 0")
+    page.locator(".strip .text").evaluate(SCROLLED)
     still(page)
     assert frames == []
     far = letters.nth(1_000)
