@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from gptloss.analysis.alignment import AlignedToken, Span
-from gptloss.charts.theme import FAINT, MONO, RUNS, TEXT_SIZE, figure, plain, quiet_axis
+from gptloss.charts.colours import FAINT, RUNS
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units, proba_text
 
 # More tokens than this have no room for a label each.

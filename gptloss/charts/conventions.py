@@ -6,8 +6,9 @@ from itertools import islice
 
 import plotly.graph_objects as go
 
+from gptloss.charts.colours import GUESS, MODEL, TARGET
 from gptloss.charts.corpus import COLOURS
-from gptloss.charts.theme import GUESS, MODEL, TARGET, figure, quiet_axis
+from gptloss.charts.theme import figure, quiet_axis
 from gptloss.corpus.conventions import Plan, Window, windows
 from gptloss.numbers import counted
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from gptloss.charts.theme import FAINT, GUESS, MODEL, TARGET, TEXT_SIZE, figure, plain, quiet_axis
+from gptloss.charts.colours import FAINT, GUESS, MODEL, TARGET
+from gptloss.charts.theme import TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.corpus.tally import CorpusLoss
 from gptloss.numbers import LOGARITHMS, Units, in_units
 

@@ -3,21 +3,9 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from gptloss.charts.colours import FAINT, MODEL, ON_TARGET, ON_TARGET_SOFT, TARGET, TARGET_SOFT
 from gptloss.charts.probabilities import HEIGHT
-from gptloss.charts.theme import (
-    FAINT,
-    MODEL,
-    MONO,
-    ON_TARGET,
-    ON_TARGET_SOFT,
-    TARGET,
-    TARGET_SOFT,
-    TEXT_SIZE,
-    figure,
-    level,
-    plain,
-    quiet_axis,
-)
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, level, plain, quiet_axis
 from gptloss.numbers import LOGARITHMS, Units, in_units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.tokens import text_of

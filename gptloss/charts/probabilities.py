@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from gptloss.charts.theme import FAINT, MODEL, MONO, TEXT_SIZE, figure, plain, quiet_axis
+from gptloss.charts.colours import FAINT, MODEL
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import proba_text
 from gptloss.scoring.predictions import Prediction
 from gptloss.tokens import Token

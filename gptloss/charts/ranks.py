@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from gptloss.charts.colours import FAINT, GUESS, MODEL
 from gptloss.charts.probabilities import HEIGHT, Mark
-from gptloss.charts.theme import FAINT, GUESS, MODEL, figure, level, plain, proba_axis, quiet_axis, rank_axis
+from gptloss.charts.theme import figure, level, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.numbers import counted, proba_text
 from gptloss.prediction.distribution import Distribution, log_spaced_ranks
 from gptloss.tokens import Token

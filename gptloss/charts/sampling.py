@@ -10,18 +10,8 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gptloss.charts.theme import (
-    GUESS,
-    MODEL,
-    MONO,
-    TARGET,
-    TEXT_SIZE,
-    figure,
-    plain,
-    proba_axis,
-    quiet_axis,
-    rank_axis,
-)
+from gptloss.charts.colours import GUESS, MODEL, TARGET
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.numbers import proba_text
 from gptloss.prediction.distribution import Distribution, log_spaced_ranks
 from gptloss.prediction.sampling import Sampler

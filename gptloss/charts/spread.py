@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from gptloss.charts.colours import FAINT
 from gptloss.charts.corpus import COLOURS, DASHES, SYMBOLS, RunLosses, legend
-from gptloss.charts.theme import FAINT, figure, plain, quiet_axis
+from gptloss.charts.theme import figure, plain, quiet_axis
 from gptloss.corpus.context import ContextBand, context_bands
 from gptloss.corpus.tally import BIN
 from gptloss.numbers import Units, in_units

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from gptloss.analysis.words import Stretch, around, costliest
+from gptloss.charts.colours import FAINT, MODEL, TARGET, TARGET_SOFT
 from gptloss.charts.surprise import add_loss
-from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, level, plain, quiet_axis
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, level, plain, quiet_axis
 from gptloss.numbers import Units, counted, in_units
 from gptloss.scoring.batch import ScoredBatch
 

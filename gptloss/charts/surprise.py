@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss.analysis.words import RANK_CLASSES, rank_counts, running_mean
-from gptloss.charts.theme import FAINT, MODEL, MONO, TARGET, TARGET_SOFT, TEXT_SIZE, figure, plain, quiet_axis
+from gptloss.charts.colours import FAINT, MODEL, TARGET, TARGET_SOFT
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units
 from gptloss.scoring.batch import ScoredBatch
 

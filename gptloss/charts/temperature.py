@@ -5,8 +5,9 @@ import math
 import plotly.graph_objects as go
 
 from gptloss.analysis.temperature import TEMPERATURES, TemperatureCurve
+from gptloss.charts.colours import GUESS, MODEL, TARGET
 from gptloss.charts.sampling import tall_figure
-from gptloss.charts.theme import GUESS, MODEL, TARGET, level, quiet_axis
+from gptloss.charts.theme import level, quiet_axis
 from gptloss.numbers import LOGARITHMS, Units, in_units
 
 # Much above the interesting part the curve leaves the picture: at a tenth it is many times as high.

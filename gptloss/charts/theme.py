@@ -1,7 +1,6 @@
-"""What all charts share: the two accents, text that is never markup, quiet axes.
+"""What all charts share: text that is never markup, quiet axes.
 
-The colours stand out on white and on near-black alike (contrast of at least 3), and all text takes the page's
-own colour, so a figure need not know whether the page is light or dark.
+All text takes the page's own colour, so a figure need not know whether the page is light or dark.
 """
 
 import html
@@ -10,14 +9,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-MODEL = "#2f80d8"
-TARGET = "#d9591c"
-TARGET_SOFT = "#eba683"
-ON_TARGET, ON_TARGET_SOFT = "#ffffff", "#17202e"
-# The runs of a comparison, first to fourth.
-RUNS = ("#8a63d2", "#1b9e77", "#b98400", "#d6569b")
-GUESS = "#8491a5"
-FAINT = "rgba(132, 145, 165, 0.35)"
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 TEXT_SIZE = 14
 

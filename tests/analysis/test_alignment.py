@@ -19,8 +19,8 @@ from gptloss.analysis.alignment import (
     spans_of_tokens,
     widest,
 )
+from gptloss.charts.colours import RUNS
 from gptloss.charts.compare import TokenPanel, difference_chart, token_chart
-from gptloss.charts.theme import RUNS
 from gptloss.measures import bits_per_byte, kl_divergence
 from gptloss.models import LanguageModel
 from gptloss.tokens import ByteTokenizer, gpt2_tokenizer

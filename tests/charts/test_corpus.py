@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gptloss import load_model
+from gptloss.charts.colours import TARGET
 from gptloss.charts.conventions import BATCH, MOST_BOXES, READ, SHOWN, PartOfText, convention_chart, split_chart
 from gptloss.charts.corpus import (
     COLOURS,
@@ -21,7 +22,6 @@ from gptloss.charts.corpus import (
     running_chart,
 )
 from gptloss.charts.spread import histogram_chart, position_chart
-from gptloss.charts.theme import TARGET
 from gptloss.corpus.context import context_bands
 from gptloss.corpus.conventions import Plan, Window, plan, windows
 from gptloss.corpus.samples import island

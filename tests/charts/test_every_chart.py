@@ -16,13 +16,13 @@ from gptloss import ScoredBatch, score
 from gptloss.analysis.alignment import aligned_tokens, spans_of_tokens
 from gptloss.analysis.temperature import temperature_curve
 from gptloss.analysis.words import sentences, words
+from gptloss.charts.colours import RUNS, TARGET
 from gptloss.charts.compare import TokenPanel
 from gptloss.charts.conventions import PartOfText
 from gptloss.charts.corpus import RunLosses, WindowLoss
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import Other
 from gptloss.charts.sampling import SampledDistribution
-from gptloss.charts.theme import RUNS, TARGET
 from gptloss.corpus.conventions import Plan
 from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally

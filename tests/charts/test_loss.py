@@ -5,10 +5,11 @@ import plotly.graph_objects as go
 import pytest
 
 from gptloss import ScoredBatch, score
+from gptloss.charts.colours import TARGET
 from gptloss.charts.loss import expected_chart, logs_chart
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import CURVE_POINTS, rank_chart
-from gptloss.charts.theme import TARGET, plain
+from gptloss.charts.theme import plain
 from gptloss.models import LanguageModel
 from gptloss.prediction.distribution import Distribution, log_spaced_ranks
 

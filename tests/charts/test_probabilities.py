@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from gptloss import ScoredBatch, score
+from gptloss.charts.colours import MODEL, RUNS, TARGET
 from gptloss.charts.loss import position_title
 from gptloss.charts.probabilities import Mark, View, likeliest_chart
 from gptloss.charts.ranks import LINE, Other, cumulative_chart, rank_chart
-from gptloss.charts.theme import MODEL, RUNS, TARGET
 from gptloss.models import load_model
 from gptloss.prediction.distribution import Distribution
 from gptloss.scoring.predictions import predictions

@@ -8,9 +8,9 @@ import torch
 
 from gptloss import ScoredBatch, load_model, score
 from gptloss.analysis.words import Stretch, running_mean, sentences, words
+from gptloss.charts.colours import TARGET
 from gptloss.charts.stretches import LINE, costliest_tokens_chart, costliest_words_chart, sentence_chart
 from gptloss.charts.surprise import BARS, MOST_POINTS, loss_chart, rank_counts_chart
-from gptloss.charts.theme import TARGET
 from gptloss.models import LanguageModel
 from gptloss.models.architectures.toy import SAMPLE
 

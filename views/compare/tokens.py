@@ -8,9 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from gptloss.analysis.alignment import Span, same_vocabulary
+from gptloss.charts.colours import RUNS
 from gptloss.charts.compare import TokenPanel, difference_chart, token_chart
 from gptloss.charts.loss import expected_chart
-from gptloss.charts.theme import CONFIG, RUNS
+from gptloss.charts.theme import CONFIG
 from gptloss.errors import GptlossError
 from gptloss.measures import kl_divergence
 from gptloss.models import find

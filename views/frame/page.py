@@ -4,12 +4,17 @@ from pathlib import Path
 
 import streamlit as st
 
+from gptloss.charts.colours import MODEL, RUNS, TARGET
 from views.frame import model_choice, model_offer, sidebar
 from views.visit import session
 from views.visit.pages import Page
 from views.visit.settings import Settings
 
-STYLE = Path(__file__).parent / "style.css"
+COLOURS = {"model": MODEL, "target": TARGET} | {f"run-{n}": colour for n, colour in enumerate(RUNS)}
+STYLE = (
+    f"<style>:root {{ {' '.join(f'--{name}: {colour};' for name, colour in COLOURS.items())} }}\n"
+    f"{(Path(__file__).parent / 'style.css').read_text('utf-8')}</style>"
+)
 SIDEBAR_WIDTH = 244
 
 

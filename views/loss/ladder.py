@@ -4,10 +4,11 @@ from typing import Any
 
 import streamlit as st
 
+from gptloss.charts.colours import TARGET
 from gptloss.charts.loss import expected_chart, logs_chart
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import rank_chart
-from gptloss.charts.theme import CONFIG, TARGET
+from gptloss.charts.theme import CONFIG
 from gptloss.lessons.ladder import steps
 from gptloss.numbers import Units, odds_text, position_name, proba_text
 from gptloss.prediction.distribution import Distribution

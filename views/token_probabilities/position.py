@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from gptloss.charts.colours import RUNS, TARGET
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import Other
-from gptloss.charts.theme import RUNS, TARGET
 from gptloss.errors import GptlossError
 from gptloss.numbers import position_name
 from gptloss.prediction.distribution import Distribution

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from gptloss.errors import GptlossError
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ BUFFERS = (
 )
 PIECE = 1 << 20
 FLOATING = {"F64", "F32", "F16", "BF16"}
-MEMINFO = Path("/proc/meminfo")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -219,22 +220,18 @@ def save(tensors: Iterable[tuple[str, "Tensor"]], file: Path) -> None:
 
 
 def check_memory(name: str, needs: int) -> None:
-    """Raise `GptlossError` if `needs` bytes are more than this machine has to give (where it says so: on Linux)."""
+    """Raise `GptlossError` if `needs` bytes are more than this machine has to give."""
     free = free_memory()
-    if free is not None and free < needs:
+    if free < needs:
         raise GptlossError(
             f"{name} needs {needs / 1e9:.1f} GB of memory and this machine has {free / 1e9:.1f} GB left;"
             " choose a smaller model or close other programs."
         )
 
 
-def free_memory() -> int | None:
-    """The bytes of memory that programs can still have; None where the system does not say so."""
-    try:
-        lines = MEMINFO.read_text().splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+def free_memory() -> int:
+    """The bytes of memory that programs can still have."""
+    return int(psutil.virtual_memory().available)
 
 
 def read_json(file: Path) -> dict[str, Any]:
