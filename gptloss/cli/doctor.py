@@ -119,14 +119,13 @@ def _rows(shape: "Shape", figures: "Figures") -> list[dict[str, Any]]:
 def as_text(facts: dict[str, Any]) -> str:
     """The same to read."""
     packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items() if found)
-    memory = facts["memory_free"]
     lines = [
         ("version", f"gptloss {facts['gptloss']}, Python {facts['python']}, {sys.platform}"),
         ("packages", packages),
         ("processor", f"{facts['processor']}: {facts['cores']} cores, {facts['capability']}"),
         ("bfloat16", f"{facts['bfloat16_gain']:.2f} times as fast as float32"),
         ("threads", f"{facts['threads']} (--threads N)"),
-        ("memory", "unknown" if memory is None else f"{store.size_text(memory)} free"),
+        ("memory", f"{store.size_text(facts['memory_free'])} free"),
         *((f"{name} cache", _place_text(folder)) for name, folder in facts["folders"].items()),
         ("models", ", ".join(facts["models"])),
         (

@@ -3,13 +3,10 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from gptloss.cli import corpus, doctor, generate, loss, models, stdout, text
 from gptloss.errors import GptlossError
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Parser(argparse.ArgumentParser):

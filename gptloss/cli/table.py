@@ -1,10 +1,6 @@
 """Tables of plain text, with straight columns."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 def aligned(lines: Sequence[Sequence[str]], left: set[int]) -> list[str]:

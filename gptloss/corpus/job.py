@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gptloss.corpus.conventions import Plan
+from gptloss.corpus.files import TRAINING, VALIDATION
 from gptloss.corpus.run import Part
 from gptloss.corpus.text import split
 
-PARTS = ("training", "validation")
+PARTS = (TRAINING, VALIDATION)
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,6 @@ class Texts:
 
     digest: str
     documents: tuple[Document, ...] = field(compare=False)
-
-    @property
-    def characters(self) -> int:
-        """How many there are in all."""
-        return sum(len(document.text) for document in self.documents)
 
 
 def texts_of(documents: tuple[Document, ...]) -> Texts:

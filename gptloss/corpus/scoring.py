@@ -2,7 +2,7 @@
 
     plan = conventions.plan("rolling", model.info)
     tally = Tally(plan)
-    for scored in scored_windows(model, corpus_text.pieces_of(Path("book.txt")), plan):
+    for scored in scored_windows(model, pieces_of(Path("book.txt")), plan):
         tally.add(scored)
     tally.snapshot().loss
 
@@ -44,20 +44,15 @@ class ScoredWindow:
     bytes: int
 
 
-def scored_windows(
-    model: LanguageModel, pieces: Iterable[str], plan: Plan, *, skip: int = 0
-) -> Iterator[ScoredWindow]:
+def scored_windows(model: LanguageModel, pieces: Iterable[str], plan: Plan) -> Iterator[ScoredWindow]:
     """The windows of one text, scored, in order; a few run together.
 
     The text comes in pieces of any size and is never whole in memory, if its tokenizer allows; its tokens are those
-    of the whole. The first `skip` windows are read and neither computed nor given. Raises `TooShortError` for a text
-    of which nothing is scored, and `GptlossError` for a probability that is 0 or no number.
+    of the whole. Raises `TooShortError` for a text of which nothing is scored, and `GptlossError` for a probability
+    that is 0 or no number.
     """
-    passed = 0
     for batch in batches(model, pieces, plan):
-        if passed + len(batch) > skip:
-            yield from score_batch(model, batch)[max(0, skip - passed) :]
-        passed += len(batch)
+        yield from score_batch(model, batch)
 
 
 def batches(model: LanguageModel, pieces: Iterable[str], plan: Plan) -> Iterator[list[Read]]:

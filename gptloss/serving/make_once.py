@@ -29,11 +29,6 @@ class MakeOnceCache(Generic[T]):
         with self._lock:
             return key in self._slots and bool(self._slots[key].values)
 
-    def __len__(self) -> int:
-        """How many things are kept or are being made."""
-        with self._lock:
-            return len(self._slots)
-
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The thing of this key; `make()` makes it if it is not there.
 

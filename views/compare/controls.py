@@ -5,6 +5,7 @@ import streamlit as st
 from gptloss.models import DEFAULT_MODEL, find, is_here
 from gptloss.serving.question import Question
 from views.frame import model_choice, model_names, model_offer
+from views.shared.choose_one import choose_one
 from views.shared.markdown import literal
 from views.visit import access, session
 from views.visit.fields.compare import MOST_MODELS, PARAGRAPH
@@ -17,16 +18,7 @@ CHOICES = {"models": "Models on one text", "texts": "Two texts under one model"}
 
 def comparison_controls(settings: Settings) -> None:
     """The controls: what is compared, then the models and their text, or the two texts."""
-    session.give("comparing", settings.comparing)
-    st.segmented_control(
-        "What is compared",
-        list(CHOICES),
-        format_func=CHOICES.__getitem__,
-        key="comparing",
-        required=True,
-        label_visibility="collapsed",
-        on_change=lambda: session.change(comparing=st.session_state.comparing, spot=None),
-    )
+    choose_one("comparing", "What is compared", CHOICES, hide_label=True, spot=None)
     with st.container(border=True, gap="xsmall", key="comparison"):
         if settings.comparing == "models":
             _models(settings)

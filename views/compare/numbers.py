@@ -13,7 +13,7 @@ from gptloss.numbers import in_units, perplexity_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.models import fit
 from gptloss.serving.readings import Reading, reading
-from views.compare.sides import SideQuestion, remember, side_questions, sides
+from views.compare.sides import UnreadSide, remember, sides, unread_sides
 from views.shared.markdown import literal
 from views.shared.scored_text import report
 from views.visit.settings import Settings
@@ -24,20 +24,20 @@ WHY_BYTES = (
 )
 
 
-def side_cards(settings: Settings) -> list[SideQuestion]:
+def side_cards(settings: Settings) -> list[UnreadSide]:
     """A card for each side: loss, bits per byte and perplexity; and what could not be read. Gives what could be."""
     found = _read_all(settings)
-    scored = {question.n: result.batch for question, result in found if result.batch}
+    scored = {side.n: result.batch for side, result in found if result.batch}
     several = settings.comparing == "models" and len(found) > 1
     common = shared(list(scored.values())) if several and len(scored) > 1 else None
     per_byte = dict(zip(scored, _bits_per_byte(list(scored.values()), common), strict=True))
-    for column, (question, result) in zip(st.columns(max(len(found), 2)), found, strict=False):
-        with column.container(border=True, key=f"run-{question.n}", gap="xsmall"):
-            heading(question.title, f"run-{question.n}")
-            _card(question.n, result, per_byte.get(question.n, "–"), settings)
+    for column, (side, result) in zip(st.columns(max(len(found), 2)), found, strict=False):
+        with column.container(border=True, key=f"run-{side.n}", gap="xsmall"):
+            heading(side.title, f"run-{side.n}")
+            _card(side.n, result, per_byte.get(side.n, "–"), settings)
     if several:
         st.caption(" ".join([WHY_BYTES, *(_what_is_compared(list(scored.values()), common) if common else [])]))
-    return [question for question, result in found if result.batch]
+    return [side for side, result in found if result.batch]
 
 
 def heading(text: str, key: str) -> None:
@@ -46,34 +46,34 @@ def heading(text: str, key: str) -> None:
         st.text(text)
 
 
-def _read_all(settings: Settings) -> list[tuple[SideQuestion, Reading]]:
+def _read_all(settings: Settings) -> list[tuple[UnreadSide, Reading]]:
     """What each side scored. If the models do not fit in memory together, each computes all that is shown at once."""
-    place, found = st.empty(), list[tuple[SideQuestion, Reading]]()
-    wanted = side_questions(settings)
-    crowded = not fit(question.question.model for question in wanted)
-    for question in wanted:
+    place, found = st.empty(), list[tuple[UnreadSide, Reading]]()
+    wanted = unread_sides(settings)
+    crowded = not fit(side.question.model for side in wanted)
+    for side in wanted:
         with place.container():
             bar = st.empty()
-            with st.spinner(_doing(question, len(wanted), settings)):  # it shows itself only if this takes long
-                found.append((question, _read(question, bar)))
+            with st.spinner(_doing(side, len(wanted), settings)):  # it shows itself only if this takes long
+                found.append((side, _read(side, bar)))
                 if crowded:
-                    so_far = sides([question for question, result in found if result.batch], settings)
+                    so_far = sides([side for side, result in found if result.batch], settings)
                     remember(so_far if len(so_far) > 1 else [], settings.units)
     place.empty()
     return found
 
 
-def _doing(question: SideQuestion, count: int, settings: Settings) -> str:
-    model = literal(find(question.question.model).info.title)
+def _doing(side: UnreadSide, count: int, settings: Settings) -> str:
+    model = literal(find(side.question.model).info.title)
     if settings.comparing == "texts":
-        return f"{model} reads {question.title} …"
-    return f"Model {question.n + 1} of {count}: {model} reads the text …"
+        return f"{model} reads {side.title} …"
+    return f"Model {side.n + 1} of {count}: {model} reads the text …"
 
 
-def _read(question: SideQuestion, bar: DeltaGenerator) -> Reading:
+def _read(side: UnreadSide, bar: DeltaGenerator) -> Reading:
     """The rows, scored; that a model cannot be loaded is what is wrong with all of them."""
     try:
-        return reading(question.question, lambda done, total: report(bar, done, total))
+        return reading(side.question, lambda done, total: report(bar, done, total))
     except GptlossError as error:
         return Reading(None, {0: error.with_traceback(None)})
 

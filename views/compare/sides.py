@@ -34,7 +34,7 @@ MOST_LINES = 8
 
 
 @dataclass(frozen=True)
-class SideQuestion:
+class UnreadSide:
     """A side before it is read: its number n, its title, and what it asks of a model."""
 
     n: int
@@ -43,7 +43,7 @@ class SideQuestion:
 
 
 @dataclass(frozen=True, eq=False)
-class Side(SideQuestion):
+class Side(UnreadSide):
     """A side that was read: its scored rows, row i, which is shown, and the chosen token's j there.
 
     j is None if this side predicts no token in the chosen place.
@@ -63,27 +63,27 @@ class Side(SideQuestion):
 _lines = MakeOnceCache[Tensor](MOST_LINES)
 
 
-def side_questions(settings: Settings) -> list[SideQuestion]:
+def unread_sides(settings: Settings) -> list[UnreadSide]:
     """The sides to be, in their order."""
-    return [SideQuestion(n, title, question) for n, (title, question) in enumerate(titled_questions(settings))]
+    return [UnreadSide(n, title, question) for n, (title, question) in enumerate(titled_questions(settings))]
 
 
-def sides(wanted: Sequence[SideQuestion], settings: Settings) -> list[Side]:
+def sides(wanted: Sequence[UnreadSide], settings: Settings) -> list[Side]:
     """The sides that have the shown row."""
-    found = [(question, batch) for question in wanted if (batch := _scored(question))]
+    found = [(side, batch) for side in wanted if (batch := _scored(side))]
     i = _row_shown([batch for _, batch in found], settings)
-    shown = [(question, batch, row) for question, batch in found if (row := aligned_tokens(batch, i))]
+    shown = [(side, batch, row) for side, batch in found if (row := aligned_tokens(batch, i))]
     places = _places([row for *_, row in shown], settings)
     return [
-        Side(question.n, question.title, question.question, batch, i, row, j)
-        for (question, batch, row), j in zip(shown, places, strict=True)
+        Side(side.n, side.title, side.question, batch, i, row, j)
+        for (side, batch, row), j in zip(shown, places, strict=True)
     ]
 
 
-def _scored(question: SideQuestion) -> ScoredBatch | None:
+def _scored(side: UnreadSide) -> ScoredBatch | None:
     """What was scored of it; None if nothing was, or the model can no longer be loaded."""
     try:
-        return reading(question.question).batch
+        return reading(side.question).batch
     except GptlossError:
         return None
 

@@ -20,7 +20,7 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tokens import text_of
 from views.compare.numbers import heading
-from views.compare.sides import Side, SideQuestion, choose_token, ladder, logits, sides, spans
+from views.compare.sides import Side, UnreadSide, choose_token, ladder, logits, sides, spans
 from views.components.choice import chosen
 from views.components.ladder_table import ladder_table
 from views.shared.markdown import literal
@@ -30,14 +30,14 @@ from views.visit.settings import Settings
 
 
 @st.fragment
-def token_comparison(questions: Sequence[SideQuestion]) -> None:
+def token_comparison(unread: Sequence[UnreadSide]) -> None:
     """The tokens of one text under each side: their losses, what was expected, the ladders, the tables.
 
-    `questions` are what could be read; they, and not the sides, are what a fragment may keep.
+    `unread` are those that can be read; they, and not the sides, are what a fragment may keep.
     """
     session.write_link()
     settings = session.settings()
-    shown = sides(questions, settings)
+    shown = sides(unread, settings)
     if not shown:
         st.info("Nothing can be compared yet: write some text above.")
         return
@@ -45,14 +45,14 @@ def token_comparison(questions: Sequence[SideQuestion]) -> None:
     bars = st.container()
     if opening := session.just_opened():  # nothing is to jump
         with bars:
-            _token_bars(shown, questions, settings)
+            _token_bars(shown, unread, settings)
     _differences(shown, settings)
     _expected(shown, settings)
-    _ladders(shown, questions, settings)
+    _ladders(shown, unread, settings)
     _tables(shown)
     if not opening:  # the slowest to draw, so last: what a click asked for is there before
         with bars:
-            _token_bars(shown, questions, settings)
+            _token_bars(shown, unread, settings)
 
 
 def _row_chooser(first: Side) -> None:
@@ -74,7 +74,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 34 else f"{text[:32].rstrip()} …"
 
 
-def _token_bars(shown: Sequence[Side], questions: Sequence[SideQuestion], settings: Settings) -> None:
+def _token_bars(shown: Sequence[Side], unread: Sequence[UnreadSide], settings: Settings) -> None:
     line = f", line {shown[0].i}" if len(shown[0].batch.rows) > 1 else ""
     drawn = [
         TokenPanel(
@@ -89,16 +89,16 @@ def _token_bars(shown: Sequence[Side], questions: Sequence[SideQuestion], settin
         token_chart(drawn, settings.units, f"Loss of each token{line}"),
         key="tokens",
         config=CONFIG,
-        on_select=partial(_choose_bar, questions),
+        on_select=partial(_choose_bar, unread),
         selection_mode="points",
-        alt="A panel of bars for each run, a bar for each token. " + " ".join(side.title + "." for side in drawn),
+        alt="A panel of bars for each run, a bar for each token. " + " ".join(panel.title + "." for panel in drawn),
     )
 
 
-def _choose_bar(questions: Sequence[SideQuestion]) -> None:
+def _choose_bar(unread: Sequence[UnreadSide]) -> None:
     points = st.session_state.tokens.selection.points
     if points:
-        shown = sides(questions, session.settings())
+        shown = sides(unread, session.settings())
         choose_token(shown, points[0]["curve_number"], shown[0].i, int(points[0]["customdata"][0]))
 
 
@@ -172,7 +172,7 @@ def _same_vocabulary(one: str, other: str) -> bool:
     return same_vocabulary(find(one).tokenizer(), find(other).tokenizer())
 
 
-def _ladders(shown: Sequence[Side], questions: Sequence[SideQuestion], settings: Settings) -> None:
+def _ladders(shown: Sequence[Side], unread: Sequence[UnreadSide], settings: Settings) -> None:
     for n, side in enumerate(shown):
         heading(side.title, f"ladder-{n}")
         try:
@@ -180,11 +180,11 @@ def _ladders(shown: Sequence[Side], questions: Sequence[SideQuestion], settings:
         except GptlossError as error:
             st.text(str(error))
             continue
-        ladder_table(data, at=side.column, key=f"ladder-{n}", on_choose=partial(_choose_column, questions, n))
+        ladder_table(data, at=side.column, key=f"ladder-{n}", on_choose=partial(_choose_column, unread, n))
 
 
-def _choose_column(questions: Sequence[SideQuestion], n: int) -> None:
-    shown = sides(questions, session.settings())
+def _choose_column(unread: Sequence[UnreadSide], n: int) -> None:
+    shown = sides(unread, session.settings())
     choose_token(shown, n, *chosen(f"ladder-{n}", shown[n].batch))
 
 

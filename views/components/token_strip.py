@@ -79,7 +79,7 @@ def token_strip(
 
     What the colours mean stands above it, unless `legend` is off; data without a token draw that alone.
 
-    In `on_choose`, `ladder_table.chosen(key, batch)` is the visitor's choice. What the visitor chose is marked in
+    In `on_choose`, `choice.chosen(key, batch)` is the visitor's choice. What the visitor chose is marked in
     the browser already: `at` is only told again when it is another, so a click does not send the data anew.
     """
     told, count = _tell(key, -1 if at is None else at), data["count"]

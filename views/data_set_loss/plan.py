@@ -8,13 +8,14 @@ import streamlit as st
 from gptloss.charts.conventions import BATCH, PartOfText, convention_chart, split_chart
 from gptloss.charts.theme import CONFIG
 from gptloss.corpus import conventions
-from gptloss.corpus.conventions import CONVENTIONS, Plan
+from gptloss.corpus.conventions import Plan
 from gptloss.corpus.job import PARTS, Texts
 from gptloss.corpus.layout import Layout, layout
 from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.numbers import counted
 from views.data_set_loss.jobs import check_windows, plan_of
+from views.shared.choose_one import choose_one
 from views.shared.markdown import literal
 from views.visit import session
 from views.visit.fields.dataset import LARGEST_SPLIT, SMALLEST_SPLIT
@@ -52,15 +53,7 @@ def cut(settings: Settings, texts: Texts | None) -> None:
 def convention_controls(settings: Settings) -> None:
     """Convention, window, stride and start token."""
     info, plan = find(settings.model).info, plan_of(settings, settings.model)
-    session.give("convention", settings.convention)
-    st.segmented_control(
-        "Convention",
-        CONVENTIONS,
-        format_func=NAMES.__getitem__,
-        key="convention",
-        required=True,
-        on_change=lambda: session.change(convention=st.session_state.convention, start=None, look=None),
-    )
+    choose_one("convention", "Convention", NAMES, start=None, look=None)
     st.caption(WHY[settings.convention])
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="data-plan"):
         _number("window", "Window", 2, info.context_length, plan.window, False)

@@ -5,7 +5,7 @@ from itertools import groupby
 import streamlit as st
 
 from views.frame import model_picker
-from views.visit import session
+from views.shared.choose_one import choose_one
 from views.visit.pages import PAGES
 
 
@@ -23,12 +23,9 @@ def sidebar() -> None:
 
 
 def _units() -> None:
-    session.give("units", session.settings().units)
-    st.segmented_control(
+    choose_one(
+        "units",
         "Units of the logs",
-        ["nats", "bits"],
-        key="units",
-        required=True,
-        on_change=lambda: session.change(units=st.session_state.units),
+        {"nats": "nats", "bits": "bits"},
         help="nats: natural logarithm, as in the book. bits: base 2; 1 nat = 1.4427 bits.",
     )

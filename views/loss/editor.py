@@ -8,7 +8,7 @@ from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
 from gptloss.models import find
 from gptloss.tokens import text_of
 from views.loss.examples import PRESETS, Preset
-from views.shared.row_errors import encoded_or_none, row_error_card, start_of
+from views.shared.row_errors import encoded_or_empty, row_error_card, start_of
 from views.visit import session
 from views.visit.fields.kinds import MAX_ROWS
 from views.visit.settings import LINK_LIMIT, Settings
@@ -135,7 +135,7 @@ def _box(key: str, text: str) -> str:
 
 
 def _show_tokens(what: str, text: str) -> None:
-    tokens = encoded_or_none(text)
+    tokens = encoded_or_empty(text)
     more = f"  … and {len(tokens) - TOKENS_SHOWN:,} more" if len(tokens) > TOKENS_SHOWN else ""
     st.text(f"{what}:  " + "  |  ".join(token.label for token in tokens[:TOKENS_SHOWN]) + more)
 
@@ -144,7 +144,7 @@ def _shifted_text(text: str) -> str:
     """What the locked target box shows."""
     if len(text) > LINK_LIMIT:
         return "(too long to show)"
-    return text_of(encoded_or_none(text)[1:])
+    return text_of(encoded_or_empty(text)[1:])
 
 
 def _read(shown: Rows) -> None:
@@ -201,9 +201,9 @@ def _shift(shown: Rows) -> None:
 
 
 def _joined(given: str, target: str) -> str:
-    inputs, targets = encoded_or_none(given), encoded_or_none(target)
+    inputs, targets = encoded_or_empty(given), encoded_or_empty(target)
     whole = text_of([*inputs, *targets[-1:]])
-    return whole if inputs and inputs[1:] == targets[:-1] and encoded_or_none(whole)[1:] == targets else given
+    return whole if inputs and inputs[1:] == targets[:-1] and encoded_or_empty(whole)[1:] == targets else given
 
 
 def _unshift(shown: Rows) -> None:
@@ -211,11 +211,11 @@ def _unshift(shown: Rows) -> None:
     _read(shown)
     inputs, targets = [], []
     for number, text in enumerate(session.settings().inputs, 1):
-        tokens = encoded_or_none(text)
+        tokens = encoded_or_empty(text)
         given, target = text_of(tokens[:-1]), text_of(tokens[1:])
         if len(tokens) < 2:
             given, target = text, ""
-        elif encoded_or_none(given) != tokens[:-1] or encoded_or_none(target) != tokens[1:]:
+        elif encoded_or_empty(given) != tokens[:-1] or encoded_or_empty(target) != tokens[1:]:
             session.change()
             session.notify(
                 f"Row {number} cannot be split into an input and a target text: its first or last token is a part"

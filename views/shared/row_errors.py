@@ -20,7 +20,7 @@ def row_error_card(number: int, left_out: str, sentence: str) -> Iterator[None]:
         yield
 
 
-def encoded_or_none(text: str) -> tuple[Token, ...]:
+def encoded_or_empty(text: str) -> tuple[Token, ...]:
     """The tokens of a text under the chosen model; none for a text that it cannot spell, which the card explains."""
     try:
         return find(session.settings().model).tokenizer().encode(text)
@@ -30,4 +30,4 @@ def encoded_or_none(text: str) -> tuple[Token, ...]:
 
 def start_of(text: str, tokens: int) -> str:
     """The first tokens of a text, without the half of a character that the cut may leave."""
-    return b"".join(token.raw for token in encoded_or_none(text)[:tokens]).decode("utf-8", "ignore")
+    return b"".join(token.raw for token in encoded_or_empty(text)[:tokens]).decode("utf-8", "ignore")

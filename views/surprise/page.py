@@ -17,6 +17,7 @@ from gptloss.serving.readings import batch_of
 from gptloss.tables import rank_table, text_csv, text_table
 from views.components.choice import chosen
 from views.components.token_strip import token_strip
+from views.shared.choose_one import choose_one
 from views.shared.scored_text import scored, strip_of
 from views.shared.tables import DIGITS, formats, numbers_as_tables
 from views.visit import session
@@ -80,15 +81,7 @@ def surprise() -> None:
 
 def _colours(settings: Settings) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key="colours"):
-        session.give("colour", settings.colour)
-        st.segmented_control(
-            "Colour shows",
-            COLOURS,
-            format_func=str.capitalize,
-            key="colour",
-            required=True,
-            on_change=lambda: session.change(colour=st.session_state.colour),
-        )
+        choose_one("colour", "Colour shows", {colour: colour.capitalize() for colour in COLOURS})
         session.give("figures", settings.figures)
         st.toggle(
             "Figures under the tokens",

@@ -18,6 +18,7 @@ from gptloss.serving.readings import batch_of
 from views.components.choice import chosen
 from views.components.token_strip import token_strip
 from views.shared import ticks
+from views.shared.choose_one import choose_one
 from views.shared.scored_text import scored, strip_of
 from views.shared.tables import formats, numbers_as_tables
 from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls, set_sampler
@@ -38,16 +39,7 @@ FEW = 5
 
 def source_choice(settings: Settings) -> None:
     """Whose distribution is shown."""
-    session.give("source", settings.source)
-    st.segmented_control(
-        "Whose distribution is shown",
-        list(SOURCES),
-        format_func=SOURCES.__getitem__,
-        key="source",
-        required=True,
-        label_visibility="collapsed",
-        on_change=lambda: session.change(source=st.session_state.source),
-    )
+    choose_one("source", "Whose distribution is shown", SOURCES, hide_label=True)
     if settings.source == "book":
         st.caption(
             "Chapter 5.3 of the book has a vocabulary of nine words and these logits for the word after “every effort"
@@ -128,16 +120,7 @@ def _name(subject: Subject) -> str:
 def _draws(subject: Subject, settings: Settings) -> None:
     """n draws with the seed, and the buttons for other ones."""
     with st.container(horizontal=True, gap="small", key="draws-controls"):
-        session.give("draws", settings.draws)
-        st.segmented_control(
-            "Draws",
-            DRAWS,
-            format_func="{:,}".format,
-            key="draws",
-            required=True,
-            label_visibility="collapsed",
-            on_change=lambda: session.change(draws=st.session_state.draws),
-        )
+        choose_one("draws", "Draws", {count: f"{count:,}" for count in DRAWS}, hide_label=True)
         st.button("Draw again", icon=":material/casino:", help="With the next seed", on_click=_next_seed)
     _draws_chart(subject, sampler_of(settings), settings.draws, settings.seed)
     expected = settings.draws * math.exp(choice_of(subject, sampler_of(settings)).after.max().item())

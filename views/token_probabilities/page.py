@@ -14,6 +14,7 @@ from gptloss.tables import predictions_table
 from views.components.choice import chosen
 from views.components.token_strip import token_strip
 from views.shared import ticks
+from views.shared.choose_one import choose_one
 from views.shared.markdown import literal
 from views.shared.scored_text import scored, strip_of
 from views.shared.tables import DIGITS, numbers_as_tables
@@ -130,14 +131,11 @@ def _bar_controls(settings: Settings) -> None:
         key="shown",
         on_change=lambda: session.change(shown=st.session_state.shown),
     )
-    session.give("view", settings.view)
-    view.segmented_control(
+    choose_one(
+        "view",
         "Bars show",
-        list(VIEWS),
-        format_func=lambda view: VIEWS[view],
-        key="view",
-        required=True,
-        on_change=lambda: session.change(view=st.session_state.view),
+        VIEWS,
+        view,
         help="Two views of the same thing: a softmax turns logits into probabilities and keeps their order.",
     )
 

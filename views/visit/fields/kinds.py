@@ -4,7 +4,7 @@ A setting is declared once, as a field of one of the classes beside this file:
 
     shown: int = setting(10, Whole("show", 5, 50), "how many of the likeliest tokens are shown")
 
-Reading, writing, the bounds of its control and the table in the README come from that line.
+Reading, writing and the table in the README come from that line; a constant with a name bounds the control too.
 """
 
 import re
