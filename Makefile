@@ -22,6 +22,7 @@ lint: .venv/dev
 format: .venv/dev
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+	.venv/bin/python -m tests.helpers.readme
 
 screenshots: .venv/dev chromium pretrained
 	.venv/bin/python tests/screenshots.py

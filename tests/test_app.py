@@ -5,7 +5,8 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.helpers.pages import button, numbers, page, query, texts
+from tests.helpers.pages import button, numbers, opened, query, texts
+from views.visit import pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -16,15 +17,15 @@ def title(app: AppTest) -> str:
 
 
 def test_the_first_page_is_the_lecture() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     assert numbers(app) == ["10.7940", "48,725.8", "10.8249"]
     assert "0.0309 nats per token better than a blind guess." in texts(app)
     assert query(app) == {}
 
 
 def test_a_link_sets_everything() -> None:
-    app = page(input=["every effort moves", "I really like"], target=[" effort moves you", " really like pizza"],
-               at="23", units="bits", step="4")  # fmt: skip
+    rows = {"input": ["every effort moves", "I really like"], "target": [" effort moves you", " really like pizza"]}
+    app = opened(pages.LOSS, **rows, at="23", units="bits", step="4")
     assert app.text_input(key="target-1").value == " really like pizza"
     assert app.segmented_control(key="units").value == "bits"
     assert "p<sub>23</sub>" in title(app)
@@ -34,7 +35,7 @@ def test_a_link_sets_everything() -> None:
 
 
 def test_typing_changes_the_loss_and_the_link() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.text_input(key="target-0").set_value(" effort moves home").run()
     assert numbers(app)[0] != "10.7940"
     assert query(app)["target"] == [" effort moves home", " really like chocolate"]
@@ -42,7 +43,7 @@ def test_typing_changes_the_loss_and_the_link() -> None:
 
 @pytest.mark.parametrize("preset", ["Lecture", "Predictable", "Emoji", "German and Japanese"])
 def test_each_example_scores_whole(preset: str) -> None:
-    app = page(input=["x y"])
+    app = opened(pages.LOSS, input=["x y"])
     button(app, preset).click().run()
     assert "–" not in numbers(app)
     assert "left out" not in texts(app)
@@ -52,7 +53,7 @@ def test_each_example_scores_whole(preset: str) -> None:
 
 
 def test_bits_and_back() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.segmented_control(key="units").set_value("bits").run()
     assert numbers(app) == ["15.5724", "48,725.8", "15.6170"]
     app.segmented_control(key="units").set_value("nats").run()
@@ -60,7 +61,7 @@ def test_bits_and_back() -> None:
 
 
 def test_the_shift_keeps_every_number_and_locks_the_targets() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.toggle(key="shift").set_value(True).run()
     assert numbers(app)[0] == "10.7940"
     assert app.text_input(key="input-0").value == "every effort moves you"
@@ -74,14 +75,14 @@ def test_the_shift_keeps_every_number_and_locks_the_targets() -> None:
 
 
 def test_the_shift_stays_on_when_a_row_ends_inside_a_character() -> None:
-    app = page(input=["tea 💙"])
+    app = opened(pages.LOSS, input=["tea 💙"])
     app.toggle(key="shift").set_value(False).run()
     assert "The shift stays on" in texts(app)
     assert app.toggle(key="shift").value is True
 
 
 def test_rows_come_and_go() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     button(app, "Add a row").click().run()
     assert numbers(app)[0] == "10.7940"
     assert "Row 3's input is empty" in texts(app)
@@ -95,12 +96,12 @@ def test_rows_come_and_go() -> None:
 
 
 def test_the_last_row_cannot_be_removed() -> None:
-    assert button(page(input=["a b"]), "Remove row 1").disabled
+    assert button(opened(pages.LOSS, input=["a b"]), "Remove row 1").disabled
 
 
 @pytest.mark.parametrize("step", range(1, 8))
 def test_every_step_is_explained(step: int) -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.segmented_control(key="step").set_value(step).run()
     assert not app.exception
     assert len(app.latex) == len(app.code) == 1
@@ -110,7 +111,9 @@ def test_every_step_is_explained(step: int) -> None:
 
 
 def test_unequal_lengths_are_shown_and_mended_in_one_step() -> None:
-    app = page(input=["every effort moves", "I really"], target=[" effort moves you", " really like it"])
+    app = opened(
+        pages.LOSS, input=["every effort moves", "I really"], target=[" effort moves you", " really like it"]
+    )
     assert "Row 2 has 2 tokens in its input and 3 tokens in its target" in texts(app)
     assert "·really  |  ·like  |  ·it" in texts(app)
     assert numbers(app)[0] == "10.4172"
@@ -119,7 +122,7 @@ def test_unequal_lengths_are_shown_and_mended_in_one_step() -> None:
 
 
 def test_too_long_says_how_many_and_offers_what_fits() -> None:
-    app = page(input=[" word" * 300])
+    app = opened(pages.LOSS, input=[" word" * 300])
     assert "Row 1's input has 299 tokens and gpt2-untrained reads at most 256 at once." in texts(app)
     assert numbers(app)[:2] == ["–", "–"]
     button(app, "Keep the first 256 tokens and the next as the last target").click().run()
@@ -137,7 +140,7 @@ def test_too_long_says_how_many_and_offers_what_fits() -> None:
     ],
 )
 def test_text_that_cannot_be_scored(text: str, says: str) -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.toggle(key="shift").set_value(True).run()
     app.text_input(key="input-0").set_value(text).run()
     assert says in texts(app)
@@ -145,7 +148,7 @@ def test_text_that_cannot_be_scored(text: str, says: str) -> None:
 
 
 def test_nothing_to_score_keeps_the_page() -> None:
-    app = page(input=[""])
+    app = opened(pages.LOSS, input=[""])
     assert "No row can be scored yet" in app.info[0].value
     assert numbers(app) == ["–", "–", "10.8249"]
 
@@ -155,7 +158,7 @@ ODD = ["<script>alert(1)</script>", "![](http://x/y.png)", "$x$ and $y$", "**b**
 
 @pytest.mark.parametrize("text", ODD)
 def test_odd_text_is_text(text: str) -> None:
-    app = page(input=[text])
+    app = opened(pages.LOSS, input=[text])
     assert "–" not in numbers(app)
     assert all(text not in element.value for element in [*app.markdown, *app.caption, *app.info])
     assert app.text_input(key="input-0").value == text
@@ -172,13 +175,13 @@ def test_odd_text_is_text(text: str) -> None:
     ],
 )
 def test_a_bad_link_says_what_is_shown_instead(name: str, value: str, says: str) -> None:
-    app = page(**{name: value})
+    app = opened(pages.LOSS, **{name: value})
     assert numbers(app)[0] == "10.7940"
     assert says in texts(app)
 
 
 def test_tables_are_there_on_demand() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     assert not app.dataframe
     app.session_state["tables"] = True
     app.run()
@@ -187,7 +190,7 @@ def test_tables_are_there_on_demand() -> None:
 
 
 def test_a_newline_survives_the_editor() -> None:
-    app = page(input=["one\ntwo"])
+    app = opened(pages.LOSS, input=["one\ntwo"])
     assert app.text_area(key="input-0-lines").value == "one\ntwo"
     app.text_area(key="input-0-lines").set_value("one\nthree").run()
     assert query(app)["input"] == ["one\nthree"]
@@ -196,7 +199,7 @@ def test_a_newline_survives_the_editor() -> None:
 
 
 def test_typing_and_removing_a_row_in_one_run_loses_nothing() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.text_input(key="input-1").set_value("I really love")
     button(app, "Remove row 1").click().run()
     assert app.text_input(key="input-0").value == "I really love"
@@ -204,7 +207,7 @@ def test_typing_and_removing_a_row_in_one_run_loses_nothing() -> None:
 
 
 def test_two_boxes_changed_in_one_run() -> None:
-    app = page(input=["one\ntwo", "a b"])
+    app = opened(pages.LOSS, input=["one\ntwo", "a b"])
     app.text_area(key="input-0-lines").set_value("one two")
     app.text_input(key="input-1").set_value("a c").run()
     assert not app.exception
@@ -212,7 +215,7 @@ def test_two_boxes_changed_in_one_run() -> None:
 
 
 def test_a_megabyte_of_blanks_is_a_sentence() -> None:
-    app = page(input=["a b"])
+    app = opened(pages.LOSS, input=["a b"])
     app.text_input(key="input-0").set_value(" " * 1_200_000 + "x").run()
     assert "too many blanks in a row" in texts(app)
     app.toggle(key="shift").set_value(False).run()

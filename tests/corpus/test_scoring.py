@@ -18,6 +18,7 @@ from gptloss.corpus import conventions, scoring
 from gptloss.corpus import head as corpus_head
 from gptloss.corpus.conventions import Convention, Plan, Window, windows
 from gptloss.corpus.head import COLUMNS
+from gptloss.corpus.log import passes
 from gptloss.corpus.precision import in_precision, sample_loss
 from gptloss.corpus.scoring import ScoredWindow, TooShortError, scored_windows
 from gptloss.corpus.stream import reads

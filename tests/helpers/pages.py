@@ -5,12 +5,17 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from tests.helpers.driver import ROOT
+from views.visit import pages
+from views.visit.pages import Page
 
 
-def page(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+def opened(page: Page, **query: Any) -> AppTest:
+    """A page opened by a link; a word of Python is written with a line after it, as `with_` and `from_`."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for name, value in query.items():
-        app.query_params[name] = value
+        app.query_params[name.rstrip("_")] = value
+    if page != pages.LOSS:
+        app.switch_page(page.file)
     return app.run()
 
 
@@ -29,14 +34,3 @@ def query(app: AppTest) -> dict[str, list[str]]:
 
 def button(app: AppTest, label: str) -> Any:
     return next(button for button in app.button if button.label == label)
-
-
-TOYS = {"model": "uniform", "with": "bigram"}
-
-
-def compare(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name.rstrip("_")] = value
-    app.switch_page("pages/compare.py")
-    return app.run()

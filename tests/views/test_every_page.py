@@ -6,9 +6,8 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.helpers.driver import ROOT
-from tests.helpers.pages import texts
-from views.visit.pages import DATA_SET_LOSS, LOSS, PAGES, Page
+from tests.helpers.pages import opened, texts
+from views.visit.pages import DATA_SET_LOSS, PAGES, Page
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -17,14 +16,9 @@ QUICK = {"model": "bigram", "with": "uniform", "data": "island"}
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
 
 
-def opened(page: Page, **query: str) -> AppTest:
-    """A page opened by a link."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    for name, value in (QUICK | query).items():
-        app.query_params[name] = value
-    app.run()
-    if page != LOSS:
-        app.switch_page(page.file).run()
+def quick(page: Page, **query: str) -> AppTest:
+    """The page under small models."""
+    app = opened(page, **QUICK | query)
     assert not app.exception
     return app
 
@@ -35,7 +29,7 @@ def charts(app: AppTest) -> list[str]:
 
 @every_page
 def test_it_has_its_title_and_what_it_is_about(page: Page) -> None:
-    app = opened(page)
+    app = quick(page)
     assert [title.value for title in app.title] == [page.title]
     assert page.subtitle in [caption.value for caption in app.caption]
 
@@ -43,14 +37,14 @@ def test_it_has_its_title_and_what_it_is_about(page: Page) -> None:
 @every_page
 def test_a_first_visitor_sees_something(page: Page) -> None:
     """Who touches nothing sees numbers or charts, and no error."""
-    app = opened(page)
+    app = quick(page)
     assert charts(app) or app.metric
     assert not app.error
 
 
 @every_page
 def test_bits_change_every_unit(page: Page) -> None:
-    app = opened(page, units="bits")
+    app = quick(page, units="bits")
     labels = [*(metric.label for metric in app.metric), *(metric.delta for metric in app.metric)]
     said = [label for label in labels if label]
     said += [json.dumps(json.loads(chart)["layout"]) for chart in charts(app)]
@@ -59,12 +53,12 @@ def test_bits_change_every_unit(page: Page) -> None:
 
 @every_page
 def test_no_table_is_made_before_somebody_asks(page: Page) -> None:
-    assert not opened(page).dataframe
+    assert not quick(page).dataframe
 
 
 @every_page
 def test_text_from_a_link_is_text(page: Page) -> None:
-    app = opened(page, input=HOSTILE, text=HOSTILE)
+    app = quick(page, input=HOSTILE, text=HOSTILE)
     markup = [element.value for element in (*app.markdown, *app.caption, *app.header, *app.subheader)]
     assert [each for each in markup if "<script" in each or "![](" in each] == []
     if page != DATA_SET_LOSS:  # whose texts are never in a link
@@ -74,7 +68,7 @@ def test_text_from_a_link_is_text(page: Page) -> None:
 
 @every_page
 def test_a_bad_value_in_a_link_falls_back_alone(page: Page) -> None:
-    app = opened(page, model="gtp2", units="miles", step="99")
+    app = quick(page, model="gtp2", units="miles", step="99")
     assert "There is no model called 'gtp2' here." in texts(app)
     assert "The link asks for units 'miles'; use nats or bits. Shown: nats." in texts(app)
     assert app.segmented_control(key="units").value == "nats"

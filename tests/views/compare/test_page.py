@@ -19,15 +19,17 @@ from gptloss.models import LanguageModel, load_model
 from gptloss.models.catalogue import smollm2
 from gptloss.serving import models as serving
 from tests.helpers.checkpoints import save_gpt2
-from tests.helpers.pages import TOYS, compare, numbers, page, query, texts
+from tests.helpers.pages import numbers, opened, query, texts
 from views.compare.controls import compared_texts
 from views.shared import scored_text
-from views.visit import access
+from views.visit import access, pages
 from views.visit.fields.compare import PARAGRAPH
 from views.visit.fields.text import joined
 from views.visit.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+TOYS = {"model": "uniform", "with": "bigram"}
 
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
@@ -40,7 +42,7 @@ def titles(app: AppTest) -> list[str]:
 
 @pytest.mark.skipif(not smollm2.here(), reason="smollm2-135m is not here: gptloss models pull smollm2-135m")
 def test_it_opens_on_the_lesson() -> None:
-    app = compare()
+    app = opened(pages.COMPARE)
     loss, bits, _, better, fewer, _ = numbers(app)
     assert float(loss) == pytest.approx(10.94, abs=0.01)
     assert float(better) == pytest.approx(3.10, abs=0.05)
@@ -51,7 +53,7 @@ def test_it_opens_on_the_lesson() -> None:
 
 
 def test_two_toys_side_by_side() -> None:
-    app = compare(**TOYS)
+    app = opened(pages.COMPARE, **TOYS)
     assert numbers(app)[0] == "5.5452"
     assert numbers(app)[1] == "8.0000"
     assert titles(app)[:2] == ["<b>Loss of each token, line 3</b>", "<b>Uniform over bytes minus Byte bigram</b>"]
@@ -61,19 +63,19 @@ def test_two_toys_side_by_side() -> None:
 
 
 def test_models_that_share_no_vocabulary_have_no_divergence() -> None:
-    app = compare(with_="bigram")
+    app = opened(pages.COMPARE, with_="bigram")
     assert not app.exception
     assert not app.latex
 
 
 def test_four_models_and_not_five() -> None:
-    app = compare(model="uniform", with_=["bigram", "gpt2-untrained", "smollm2-135m", "gpt2"])
+    app = opened(pages.COMPARE, model="uniform", with_=["bigram", "gpt2-untrained", "smollm2-135m", "gpt2"])
     assert "The link compares with 4 models" in texts(app)
     assert len(query(app)["with"]) == 3
 
 
 def test_bits_change_every_unit() -> None:
-    app = compare(**TOYS, units="bits")
+    app = opened(pages.COMPARE, **TOYS, units="bits")
     assert app.metric[0].label == "Loss, bits per token"
     assert numbers(app)[0] == "8.0000"
     assert charts(app)[0]["layout"]["yaxis"]["title"]["text"] == "bits"
@@ -81,7 +83,7 @@ def test_bits_change_every_unit() -> None:
 
 
 def test_texts_are_lines() -> None:
-    app = compare(**TOYS)
+    app = opened(pages.COMPARE, **TOYS)
     app.text_area(key="texts").set_value("one\n\ntwo three").run()
     assert query(app)["text"] == ["one", "two three"]
     app.segmented_control(key="row").set_value(1).run()
@@ -93,7 +95,7 @@ def test_texts_are_lines() -> None:
 
 
 def test_two_texts_under_one_model() -> None:
-    app = compare(model="bigram")
+    app = opened(pages.COMPARE, model="bigram")
     app.segmented_control(key="comparing").set_value("texts").run()
     app.text_area(key="pair-0").set_value("The clock").run()
     app.text_area(key="pair-1").set_value("ehT kcolc").run()
@@ -104,7 +106,7 @@ def test_two_texts_under_one_model() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", " ", "<script>alert(1)</script>", "a " * 9000, "\x00", "💙"])
 def test_text_that_cannot_be_compared_is_a_sentence(text: str) -> None:
-    app = compare(**TOYS, compare="texts")
+    app = opened(pages.COMPARE, **TOYS, compare="texts")
     app.text_area(key="pair-0").set_value(text).run()
     app.text_area(key="pair-1").set_value(text).run()
     assert not app.exception
@@ -114,13 +116,13 @@ def test_text_that_cannot_be_compared_is_a_sentence(text: str) -> None:
 
 
 def test_a_place_past_the_end_is_the_last() -> None:
-    app = compare(**TOYS, spot="199999")
+    app = opened(pages.COMPARE, **TOYS, spot="199999")
     assert not app.exception
     assert "p<sub>1,21</sub>" in titles(app)[2].replace("</b>", "")
 
 
 def test_a_row_that_is_not_there_is_the_last() -> None:
-    app = compare(**TOYS, spot="81")
+    app = opened(pages.COMPARE, **TOYS, spot="81")
     assert app.segmented_control(key="row").value == 3
     assert "p<sub>31</sub>" in titles(app)[2]
 
@@ -131,14 +133,14 @@ def test_two_folders_of_one_name_are_two_runs(monkeypatch: pytest.MonkeyPatch, t
         folder.mkdir(parents=True)
         save_gpt2(folder)
     monkeypatch.setattr(access, "any_model", lambda: True)
-    app = compare(model=str(folders[0]), with_=str(folders[1]))
+    app = opened(pages.COMPARE, model=str(folders[0]), with_=str(folders[1]))
     assert len(app.metric) == 6
     assert numbers(app)[:3] == numbers(app)[3:]
     assert "0.0000" in app.latex[0].value  # the same model, so no divergence
 
 
 def test_tables_on_demand() -> None:
-    app = compare(**TOYS)
+    app = opened(pages.COMPARE, **TOYS)
     app.session_state["compare-tables"] = True
     app.run()
     assert not app.exception
@@ -147,7 +149,7 @@ def test_tables_on_demand() -> None:
 
 
 def test_the_state_follows_to_the_other_page_and_back() -> None:
-    app = page(input=["tea time"], units="bits")
+    app = opened(pages.LOSS, input=["tea time"], units="bits")
     app.query_params.clear()
     app.switch_page("pages/compare.py").run()
     assert "tea time" in app.text_area(key="texts").value
@@ -211,7 +213,7 @@ def test_models_too_large_together_are_read_one_after_the_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
 ) -> None:
     loads = Loads(monkeypatch, tmp_path, count)
-    app = compare(model=loads.names[0], with_=loads.names[1:], text=[LONG, LONG + "."])
+    app = opened(pages.COMPARE, model=loads.names[0], with_=loads.names[1:], text=[LONG, LONG + "."])
     assert len(app.metric) == 3 * count
     assert len(app.latex) == count - 1
     assert (loads.loaded, loads.most) == ([f"m{n}" for n in range(count)], 2)
@@ -236,7 +238,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch: pytest.MonkeyP
         return loads(name)
 
     monkeypatch.setattr(serving, "load_model", load)
-    app = compare(model=loads.names[0], with_=loads.names[1:], text=LONG)
+    app = opened(pages.COMPARE, model=loads.names[0], with_=loads.names[1:], text=LONG)
     assert "It is damaged." in texts(app)
     assert len(app.latex) == 1
     assert tried.count("m1") == 1
@@ -248,18 +250,18 @@ def test_bits_per_byte_are_over_what_all_scored(monkeypatch: pytest.MonkeyPatch,
     save_gpt2(tmp_path, n_positions=16)
     monkeypatch.setattr(access, "any_model", lambda: True)
     names = {"model": str(tmp_path), "with_": "bigram"}
-    even = compare(**names, text="I like tea")
+    even = opened(pages.COMPARE, **names, text="I like tea")
     assert "It is taken over" not in captions(even)
-    app = compare(**names, text=["I like tea", "long " * 9])
+    app = opened(pages.COMPARE, **names, text=["I like tea", "long " * 9])
     assert numbers(app)[1::3] == numbers(even)[1::3]
     assert numbers(app)[3] != numbers(even)[3]
     assert "It is taken over the 9 bytes in line 1 that all of them scored." in captions(app)
-    app = compare(model="uniform", with_="gpt2-untrained", text="tea time")
+    app = opened(pages.COMPARE, model="uniform", with_="gpt2-untrained", text="tea time")
     assert "It is taken over the 6 bytes that all of them scored." in captions(app)
-    app = compare(model=str(tmp_path), with_="gpt2-untrained", text=["the", "long " * 9])
+    app = opened(pages.COMPARE, model=str(tmp_path), with_="gpt2-untrained", text=["the", "long " * 9])
     assert "No line was scored by all of them" in captions(app)
     assert numbers(app)[1::3] == ["–", "–"]
-    alone = compare(**names, text="long " * 9)
+    alone = opened(pages.COMPARE, **names, text="long " * 9)
     assert numbers(alone)[:3] == ["–", "–", "–"]
     assert float(numbers(alone)[4]) > 0
 
@@ -277,8 +279,12 @@ def test_the_wait_says_who_reads(monkeypatch: pytest.MonkeyPatch, comparing: str
     monkeypatch.setattr(scored_text, "QUICK", 20)
     drawn: list[str] = []
     monkeypatch.setattr(DeltaGenerator, "progress", lambda self, share, text: drawn.append(text))
-    compare(
-        **TOYS, compare=comparing, text="a text that nobody has read so far", pair=["one", f"other {'long ' * 9}"]
+    opened(
+        pages.COMPARE,
+        **TOYS,
+        compare=comparing,
+        text="a text that nobody has read so far",
+        pair=["one", f"other {'long ' * 9}"],
     )
     if comparing == "models":
         assert said[-2:] == [f"Model {n}: {name} reads the text …" for n, name in WHO]
@@ -296,7 +302,7 @@ def captions(app: AppTest) -> str:
 
 
 def test_an_inserted_word_is_drawn() -> None:
-    app = compare(model="bigram", compare="texts", pair=["the cat", "the big cat"])
+    app = opened(pages.COMPARE, model="bigram", compare="texts", pair=["the cat", "the big cat"])
     (difference,) = [chart for chart in charts(app) if "minus" in chart["layout"]["title"]["text"]]
     assert sum(difference["data"][0]["y"]) == pytest.approx(-14.98, abs=0.01)
     assert "→·big" in [custom[0] for custom in difference["data"][0]["customdata"]]

@@ -21,14 +21,15 @@ from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
 from gptloss.errors import GptlossError
 from gptloss.serving import runs
-from tests.helpers.driver import ROOT, SHARED
-from tests.helpers.pages import button, numbers, query, texts
+from tests.helpers.driver import SHARED
+from tests.helpers.pages import button, numbers, opened, query, texts
 from views.data_set_loss import files as dataset_files
 from views.shared.markdown import literal
+from views.visit import pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-FILE = "pages/data_set_loss.py"
+PAGE = pages.DATA_SET_LOSS
 SPLIT, CONVENTION = range(2)  # drawn before a run
 RULER, ALONG, HISTOGRAM, CONTEXT = 0, 3, 4, 5  # after it
 
@@ -40,14 +41,6 @@ def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("views.data_set_loss.numbers.SHORT", 60.0)
     yield
     runs.stop_and_forget_all()
-
-
-def opened(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    for name, value in ({"model": "bigram"} | query).items():
-        app.query_params[name] = value
-    app.switch_page(FILE)
-    return app.run()
 
 
 def asked(app: AppTest) -> dict[str, Any]:
@@ -84,7 +77,7 @@ def library(text: str, split: float = 0.9, **how: Any) -> list[Tally]:
 
 
 def test_it_opens_with_the_sample_and_no_numbers() -> None:
-    app = opened()
+    app = opened(PAGE, model="bigram")
     assert numbers(app) == ["–", "–"]
     assert app.segmented_control(key="data").value == "island"
     assert len(charts(app)) == 2
@@ -93,7 +86,7 @@ def test_it_opens_with_the_sample_and_no_numbers() -> None:
 
 
 def test_run_gives_the_librarys_numbers() -> None:
-    app = ran(opened())
+    app = ran(opened(PAGE, model="bigram"))
     made = [tally.snapshot() for tally in library(samples.island())]
     assert numbers(app) == [f"{result.loss:.4f}" for result in made]
     assert [metric.delta for metric in app.metric] == [
@@ -113,14 +106,14 @@ def test_the_books_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / samples.VERDICT).write_bytes(SHARED.read_bytes())
     monkeypatch.setattr("gptloss.corpus.samples.store.home", lambda: tmp_path)
-    app = opened(model="gpt2-untrained", data="verdict")
+    app = opened(PAGE, model="gpt2-untrained", data="verdict")
     assert "Training: 4,612 tokens, 18 windows, 9 batches of 2." in texts(app)
     assert "Validation: 534 tokens, 2 windows, 1 batch of 2." in texts(app)
     assert len([s for s in charts(app)[SPLIT]["layout"]["shapes"] if s["y0"] == -0.9]) == 20
 
 
 def test_bits_change_every_unit() -> None:
-    app = ran(opened(units="bits"))
+    app = ran(opened(PAGE, model="bigram", units="bits"))
     made = [tally.snapshot() for tally in library(samples.island())]
     assert numbers(app) == [f"{result.loss / math.log(2):.4f}" for result in made]
     assert app.metric[0].label == "Training loss, bits per token"
@@ -129,7 +122,7 @@ def test_bits_change_every_unit() -> None:
 
 
 def test_every_control_is_in_the_link_and_in_the_numbers() -> None:
-    app = opened()
+    app = opened(PAGE, model="bigram")
     app.slider(key="split").set_value(0.8).run()
     app.segmented_control(key="convention").set_value("strided").run()
     app.number_input(key="data-window").set_value(128).run()
@@ -140,14 +133,14 @@ def test_every_control_is_in_the_link_and_in_the_numbers() -> None:
     ran(app)
     made = library(samples.island(), 0.8, convention="strided", window=128, stride=32)
     assert numbers(app) == [f"{tally.loss:.4f}" for tally in made]
-    again = opened(**{name: value[0] for name, value in asked(app).items()})
+    again = opened(PAGE, **{"model": "bigram"} | {name: value[0] for name, value in asked(app).items()})
     assert numbers(again) == numbers(app)  # what was computed is there for the next visitor
     assert list(again.dataframe[0].value["stride"]) == [32, 32]
     assert (again.number_input(key="data-window").value, again.number_input(key="data-stride").value) == (128, 32)
 
 
 def test_the_stride_follows_the_window_but_for_strided() -> None:
-    app = opened()
+    app = opened(PAGE, model="bigram")
     assert app.number_input(key="data-stride").disabled
     app.number_input(key="data-window").set_value(64).run()
     assert app.number_input(key="data-stride").value == 64
@@ -157,13 +150,13 @@ def test_the_stride_follows_the_window_but_for_strided() -> None:
 
 
 def test_a_window_is_at_most_the_context() -> None:
-    app = opened(model="gpt2-untrained", window="5000")
+    app = opened(PAGE, model="gpt2-untrained", window="5000")
     assert app.number_input(key="data-window").value == 256
     assert query(app)["window"] == ["5000"]  # for a model that can
 
 
 def test_the_start_token_is_the_conventions_until_it_is_chosen() -> None:
-    app = opened(model="gpt2-untrained")
+    app = opened(PAGE, model="gpt2-untrained")
     assert app.toggle(key="data-start").value is False
     assert [toggle.key for toggle in app.toggle] == ["data-start"]  # that of the other pages would say nothing here
     app.segmented_control(key="convention").set_value("rolling").run()
@@ -173,11 +166,11 @@ def test_the_start_token_is_the_conventions_until_it_is_chosen() -> None:
     assert query(app)["start"] == ["0"]
     app.segmented_control(key="convention").set_value("book").run()
     assert "start" not in query(app)
-    assert opened().toggle(key="data-start").disabled  # the bigram has none
+    assert opened(PAGE, model="bigram").toggle(key="data-start").disabled  # the bigram has none
 
 
 def test_a_bad_number_in_a_link_falls_back_alone() -> None:
-    app = opened(split="2", convention="none", window="64")
+    app = opened(PAGE, model="bigram", split="2", convention="none", window="64")
     assert "The link asks for split '2'; use 0.5 to 0.95. Shown: 0.9." in texts(app)
     assert "convention 'none'; use book or rolling or strided" in texts(app)
     assert app.number_input(key="data-window").value == 64
@@ -188,7 +181,7 @@ def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
 
 
 def test_files_are_added_and_each_is_cut_by_itself() -> None:
-    app = opened(data="island")
+    app = opened(PAGE, model="bigram", data="island")
     app.segmented_control(key="data").set_value("files").run()
     assert numbers(app) == ["–", "–"]
     assert [each.disabled for each in app.button if each.label == "Run"] == [True]
@@ -208,7 +201,7 @@ def test_files_are_added_and_each_is_cut_by_itself() -> None:
 
 def test_files_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("views.data_set_loss.text.LARGEST", 1000)
-    app = opened()
+    app = opened(PAGE, model="bigram")
     app.segmented_control(key="data").set_value("files").run()
     upload(app, ("a.txt", b"x" * 900), ("b.txt", b"y" * 200))
     assert "With b.txt it would be 1,100 characters, and the page takes 1,000" in texts(app)
@@ -216,7 +209,7 @@ def test_files_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_was_pasted_is_scored_and_stays() -> None:
-    app = opened()
+    app = opened(PAGE, model="bigram")
     app.segmented_control(key="data").set_value("paste").run()
     app.text_area(key="data-paste").set_value("tea for two <b>and</b> cake. " * 100).run()
     ran(app)
@@ -230,14 +223,14 @@ def test_what_was_pasted_is_scored_and_stays() -> None:
 
 @pytest.mark.parametrize("data", ["files", "paste"])
 def test_a_link_to_somebody_elses_text_opens_with_the_sample(data: str) -> None:
-    app = opened(data=data, split="0.8")
+    app = opened(PAGE, model="bigram", data=data, split="0.8")
     assert "The link is about a text that its maker had" in texts(app)
     assert app.segmented_control(key="data").value == "island"
     assert app.slider(key="split").value == 0.8
 
 
 def test_too_short_a_part_is_said() -> None:
-    app = opened()
+    app = opened(PAGE, model="bigram")
     app.segmented_control(key="data").set_value("paste").run()
     app.text_area(key="data-paste").set_value("tea for two. " * 30).run()
     ran(app)
@@ -261,7 +254,7 @@ def test_the_verdict_is_fetched_on_request(
 
     monkeypatch.setattr(samples, "verdict", lambda: here[0] if here else None)
     monkeypatch.setattr(samples, "fetch_verdict", fetch)
-    app = opened(data="verdict")
+    app = opened(PAGE, model="bigram", data="verdict")
     assert not here
     assert "is not on this machine: 20 kB to fetch" in texts(app)
     button(app, "Fetch it").click().run()
@@ -284,7 +277,7 @@ def test_a_verdict_dropped_in_by_hand(tmp_path: Path, monkeypatch: pytest.Monkey
         return ""
 
     monkeypatch.setattr(samples, "keep_verdict", keep)
-    app = opened(data="verdict")
+    app = opened(PAGE, model="bigram", data="verdict")
     app.file_uploader[0].set_value(("x.txt", b"other", "text/plain")).run()
     assert "x.txt is not the book's text." in texts(app)
     app.file_uploader[0].set_value(("x.txt", b"genius " * 300, "text/plain")).run()
@@ -292,7 +285,7 @@ def test_a_verdict_dropped_in_by_hand(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_window_is_chosen_and_seen_in_surprise() -> None:
-    app = ran(opened(look="3"))
+    app = ran(opened(PAGE, model="bigram", look="3"))
     text = samples.island()
     assert "Window 3, training: loss" in texts(app)
     assert text[513 : 513 + 256].strip() in texts(app)
@@ -313,16 +306,16 @@ def test_a_window_is_chosen_and_seen_in_surprise() -> None:
 
 
 def test_the_ends_have_no_way_on() -> None:
-    app = ran(opened())
+    app = ran(opened(PAGE, model="bigram"))
     assert [button(app, name).disabled for name in ("Before", "Next")] == [True, False]
     button(app, "Next").click().run()
     assert query(app)["look"] == ["1"]
-    last = ran(opened(look="82", window="255"))
+    last = ran(opened(PAGE, model="bigram", look="82", window="255"))
     assert [button(last, name).disabled for name in ("Before", "Next")] == [False, True]
 
 
 def test_two_models_overlaid() -> None:
-    app = opened()
+    app = opened(PAGE, model="bigram")
     app.selectbox(key="second").set_value("uniform").run()
     assert query(app)["second"] == ["uniform"]
     ran(app)
@@ -335,19 +328,19 @@ def test_two_models_overlaid() -> None:
 
 
 def test_the_second_models_numbers_are_never_shown_as_the_firsts() -> None:
-    ran(opened(model="uniform"))
-    app = opened(model="bigram", second="uniform")
+    ran(opened(PAGE, model="uniform"))
+    app = opened(PAGE, model="bigram", second="uniform")
     assert numbers(app) == ["–", "–"]
     assert len(charts(app)) == 2  # the cut and the convention
     assert "Run" in labels(app)
 
 
 def test_another_visitors_run_can_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran(opened())
+    ran(opened(PAGE, model="bigram"))
     run = runs.all_runs()[0]
     monkeypatch.setattr(type(run), "running", True)
     run.visitors, run.state = {"another": 0.0}, "running"
-    app = opened()
+    app = opened(PAGE, model="bigram")
     assert "Run" in labels(app)
     assert "Stop" not in labels(app)
     (progress,) = app.get("progress")
@@ -356,7 +349,7 @@ def test_another_visitors_run_can_be_joined(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_more_windows_than_a_page_can_draw_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("views.data_set_loss.jobs.MOST_WINDOWS", 100)
-    app = opened(window="16")
+    app = opened(PAGE, model="bigram", window="16")
     assert "windows, and this page takes 100; choose a larger window" in app.error[0].value.replace("\\", "")
     button(app, "Run").click().run()
     assert "this page takes 100" in texts(app)
@@ -364,13 +357,15 @@ def test_more_windows_than_a_page_can_draw_are_one_sentence(monkeypatch: pytest.
 
 
 def test_a_second_model_that_is_not_here_is_left_out() -> None:
-    app = opened(second="nobody")
+    app = opened(PAGE, model="bigram", second="nobody")
     assert "There is no model called 'nobody' here" in texts(app)
-    assert opened(second="bigram").selectbox(key="second").value == ""  # it is the first already
+    assert (
+        opened(PAGE, model="bigram", second="bigram").selectbox(key="second").value == ""
+    )  # it is the first already
 
 
 def test_conventions_stand_side_by_side() -> None:
-    app = ran(opened())
+    app = ran(opened(PAGE, model="bigram"))
     app.segmented_control(key="convention").set_value("rolling").run()
     ran(app)
     frame = app.dataframe[0].value
@@ -383,7 +378,7 @@ def test_conventions_stand_side_by_side() -> None:
 
 
 def test_the_pitfalls_have_these_windows_numbers() -> None:
-    app = ran(opened(convention="strided", stride="200"))
+    app = ran(opened(PAGE, model="bigram", convention="strided", stride="200"))
     app.session_state["data-pitfalls"] = True
     app.run()
     frame = app.dataframe[1].value
@@ -424,7 +419,7 @@ def test_the_files_hold_every_token_and_window() -> None:
 
 def test_files_are_made_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset_files, "csv", lambda frame: pytest.fail("made too early"))
-    app = ran(opened())
+    app = ran(opened(PAGE, model="bigram"))
     names = [each.proto.label for each in app.get("download_button")]
     assert names == ["All windows as CSV", "All windows as Parquet", "All tokens as CSV", "All tokens as Parquet"]
 
@@ -439,7 +434,7 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
             yield scored
 
     monkeypatch.setattr(runs, "score_parts", slow)
-    app = opened()
+    app = opened(PAGE, model="bigram")
     button(app, "Run").click().run()
     assert "Stop" in labels(app)
     assert numbers(app)[0] != "–"
@@ -449,7 +444,7 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
     assert charts(app)[0]["layout"]["title"]["text"] == "<b>The running loss</b>"
     app.switch_page("app.py").run()
     app.query_params.clear()
-    app.switch_page(FILE).run()
+    app.switch_page(PAGE.file).run()
     assert "Stop" in labels(app)
     app.slider(key="split").set_value(0.7).run()
     assert "A run with other settings is under way." in [caption.value for caption in app.caption]
@@ -465,7 +460,7 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
 
 def test_a_busy_machine_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "MOST_RUNNING", 0)
-    app = opened()
+    app = opened(PAGE, model="bigram")
     button(app, "Run").click().run()
     assert "0 runs are under way on this machine; try again when one has ended." in texts(app)
 
@@ -474,7 +469,7 @@ def test_a_busy_machine_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     "text", ["<script>alert(1)</script> " * 30, "**b** $x$ ![](http://x/y.png) " * 30, "💙" * 300]
 )
 def test_odd_texts(text: str) -> None:
-    app = opened(window="64", look="1")
+    app = opened(PAGE, model="bigram", window="64", look="1")
     app.segmented_control(key="data").set_value("paste").run()
     app.text_area(key="data-paste").set_value(text).run()
     ran(app)

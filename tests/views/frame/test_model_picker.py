@@ -9,17 +9,19 @@ import pytest
 from gptloss.models import Progress
 from gptloss.serving import downloads
 from tests.helpers.checkpoints import save_gpt2
-from tests.helpers.pages import TOYS, button, compare, numbers, page, query, texts
+from tests.helpers.pages import button, numbers, opened, query, texts
 from views.compare import controls
 from views.frame import model_choice, model_picker
 from views.shared.markdown import literal
-from views.visit import access
+from views.visit import access, pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+TOYS = {"model": "uniform", "with": "bigram"}
+
 
 def test_the_picker_changes_every_number_and_the_link() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.selectbox(key="model").set_value("uniform").run()
     assert numbers(app) == ["5.5452", "256.0", "5.5452"]
     assert query(app)["model"] == ["uniform"]
@@ -29,7 +31,7 @@ def test_the_picker_changes_every_number_and_the_link() -> None:
 
 
 def test_the_start_token_changes_every_number() -> None:
-    app = page()
+    app = opened(pages.LOSS)
     app.toggle(key="bos").set_value(True).run()
     assert numbers(app)[0] != "10.7940"
     assert query(app) == {"bos": ["1"]}
@@ -50,7 +52,7 @@ def empty_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("empty_home")
 def test_a_model_that_is_not_here_is_offered_and_stood_in_for() -> None:
-    app = page(model="gpt2")
+    app = opened(pages.LOSS, model="gpt2")
     assert numbers(app)[0] == "10.7940"
     assert "GPT-2 124M is not on this machine. It takes 548 MB on the disk, has V = 50,257 tokens" in texts(app)
     assert "a context of 1,024." in texts(app)
@@ -70,7 +72,7 @@ def test_the_offer_says_what_to_do_without_a_network(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(access, "any_model", lambda: True)
     says = f"gptloss models where names there to {tmp_path} on this one."
     for name in ("gpt2", "hf:owner/name"):
-        said = texts(page(model=name))
+        said = texts(opened(pages.LOSS, model=name))
         assert f"Without a network: run gptloss models pull {name} on another machine" in said
         assert says in said
     assert "V = " not in said  # nothing is known of it
@@ -92,7 +94,7 @@ def test_who_may_stop_a_fetch(monkeypatch: pytest.MonkeyPatch, own: bool) -> Non
     fetch = Fetching()
     monkeypatch.setattr(access, "any_model", lambda: own)
     monkeypatch.setattr(downloads, "state", lambda name: fetch)
-    app = page(model="gpt2")
+    app = opened(pages.LOSS, model="gpt2")
     assert "GPT-2 124M: Fetching" in texts(app)
     assert ("Cancel" in [button.label for button in app.button]) is own
     if own:
@@ -101,7 +103,7 @@ def test_who_may_stop_a_fetch(monkeypatch: pytest.MonkeyPatch, own: bool) -> Non
 
 
 def test_what_is_not_here_is_offered_on_compare_too(empty_home: None) -> None:
-    app = compare(with_=["gpt2-medium", "gpt2-large"])
+    app = opened(pages.COMPARE, with_=["gpt2-medium", "gpt2-large"])
     assert "GPT-2 355M is not on this machine." in texts(app)
     assert len(app.metric) == 3
     button(app, "Not now").click().run()
@@ -113,11 +115,11 @@ def test_what_is_not_here_is_offered_on_compare_too(empty_home: None) -> None:
 
 @pytest.mark.parametrize("comparing", ["models", "texts"])
 def test_a_model_that_is_not_here_is_chosen_on_compare(empty_home: None, comparing: str) -> None:
-    app = compare(**TOYS, compare=comparing)
+    app = opened(pages.COMPARE, **TOYS, compare=comparing)
     app.selectbox(key="model").set_value("gpt2").run()
     assert not app.exception
     assert "GPT-2 124M is not on this machine." in texts(app)
-    app = compare(model="gpt2", with_="gpt2-untrained", compare=comparing)
+    app = opened(pages.COMPARE, model="gpt2", with_="gpt2-untrained", compare=comparing)
     assert not app.exception
     assert len(app.metric) >= 3
 
@@ -126,7 +128,7 @@ def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.M
     """Streamlit hands on whatever string the browser sends."""
     save_gpt2(tmp_path)
     monkeypatch.setenv("GPTLOSS_MODELS", "bigram, uniform")
-    app = compare(model="uniform", with_="bigram")
+    app = opened(pages.COMPARE, model="uniform", with_="bigram")
     app.multiselect(key="others").set_value([str(tmp_path), "bigram"]).run()
     assert app.session_state["settings"].others == ("bigram",)
     assert not app.exception
@@ -135,7 +137,7 @@ def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.M
         patch.setattr(controls, "is_here", lambda name: name == "bigram")
         app.multiselect(key="others").set_value([str(tmp_path), "bigram"]).run()
         assert app.session_state["settings"].others == ("bigram",)
-    app = compare(model="uniform", with_=str(tmp_path))
+    app = opened(pages.COMPARE, model="uniform", with_=str(tmp_path))
     assert "There is no model called" in texts(app)
     assert not app.exception
 
@@ -144,7 +146,7 @@ def test_the_browser_cannot_choose_more_than_it_is_offered(monkeypatch: pytest.M
 def test_a_link_that_compares_with_what_is_not_there(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(access, "any_model", lambda: True)
     for link in ({"model": "uniform", "with_": name}, {"model": name, "with_": "bigram"}):
-        app = compare(**link)
+        app = opened(pages.COMPARE, **link)
         assert not app.exception
         assert app.metric
 
@@ -188,11 +190,11 @@ def test_an_operators_list_is_the_whole_choice(monkeypatch: pytest.MonkeyPatch, 
     save_gpt2(tmp_path)
     monkeypatch.setenv("GPTLOSS_MODELS", "bigram, uniform")
     for name in ("gpt2", str(tmp_path), "hf:owner/name", "../../etc"):
-        app = page(model=name)
+        app = opened(pages.LOSS, model=name)
         assert "There is no model called" in texts(app)
         assert "Models: gpt2-untrained, bigram, uniform." in texts(app)
         assert numbers(app)[0] == "10.7940"
-    app = page()
+    app = opened(pages.LOSS)
     assert "There is no model" not in texts(app)
     assert list(app.selectbox(key="model").options) == [
         "GPT-2 124M, untrained", "Byte bigram", "Uniform over bytes"]  # fmt: skip
@@ -201,9 +203,9 @@ def test_an_operators_list_is_the_whole_choice(monkeypatch: pytest.MonkeyPatch, 
 def test_a_folder_may_be_named_on_ones_own_machine_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     save_gpt2(tmp_path)
     assert not access.any_model()  # nobody asked for this machine by name
-    assert "There is no model called" in texts(page(model=str(tmp_path)))
+    assert "There is no model called" in texts(opened(pages.LOSS, model=str(tmp_path)))
     monkeypatch.setattr(access, "any_model", lambda: True)
-    app = page(model=str(tmp_path))
+    app = opened(pages.LOSS, model=str(tmp_path))
     assert app.selectbox(key="model").value == str(tmp_path)
     assert "V = 300" in "".join(caption.value for caption in app.caption)
 
@@ -222,17 +224,17 @@ def test_a_broken_checkpoint_is_said_and_the_page_goes_on(
     save_gpt2(tmp_path)
     spoil(tmp_path)
     monkeypatch.setattr(access, "any_model", lambda: True)
-    app = page(model=str(tmp_path))
+    app = opened(pages.LOSS, model=str(tmp_path))
     assert numbers(app)[0] == "10.7940"
     assert says in texts(app)
 
 
 def test_the_start_token_leaves_the_chosen_token_chosen() -> None:
-    app = page(input=["every effort moves you"], at="13")
+    app = opened(pages.LOSS, input=["every effort moves you"], at="13")
     for on, at in ((True, "14"), (False, "13")):
         app.toggle(key="bos").set_value(on).run()
         assert query(app)["at"] == [at]
         assert app.session_state["settings"].bos is on
-    app = page(at="12")  # rows with targets of their own have the same places with a start token
+    app = opened(pages.LOSS, at="12")  # rows with targets of their own have the same places with a start token
     app.toggle(key="bos").set_value(True).run()
     assert query(app)["at"] == ["12"]

@@ -12,23 +12,14 @@ from gptloss.analysis.words import totals
 from gptloss.models.architectures.toy import SAMPLE
 from gptloss.numbers import perplexity_text
 from gptloss.serving.question import Question
-from tests.helpers.driver import ROOT
-from tests.helpers.pages import button, numbers, page, query, texts
+from tests.helpers.pages import button, numbers, opened, query, texts
 from views.surprise import page as surprise
 from views.surprise.text import CODE, ODD, SAMPLES
+from views.visit import pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-FILE = "pages/surprise.py"
 EXPECTED, LOSSES, SENTENCES, RANKS, TOKENS, WORDS = range(6)
-
-
-def opened(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name.rstrip("_")] = value
-    app.switch_page(FILE)
-    return app.run()
 
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
@@ -45,7 +36,7 @@ def upload(app: AppTest, name: str, raw: bytes) -> AppTest:
 
 
 def test_it_opens_with_the_visitors_rows() -> None:
-    app = opened()
+    app = opened(pages.SURPRISE)
     assert numbers(app) == ["10.7940", "48,725.8", "2.3958", "48,725.8"]
     assert [metric.delta for metric in app.metric] == [
         "over 6 tokens",
@@ -60,7 +51,7 @@ def test_it_opens_with_the_visitors_rows() -> None:
 
 
 def test_every_number_against_the_library(gpt2: Any) -> None:
-    app = opened(input=[ODD])
+    app = opened(pages.SURPRISE, input=[ODD])
     result = totals(score(gpt2, ODD))
     loss, perplexity, bits, per_word = numbers(app)
     assert loss == f"{result.loss:.4f}"
@@ -72,7 +63,7 @@ def test_every_number_against_the_library(gpt2: Any) -> None:
 
 
 def test_bits_change_every_unit() -> None:
-    app = opened(units="bits")
+    app = opened(pages.SURPRISE, units="bits")
     assert numbers(app) == ["15.5724", "48,725.8", "2.3958", "48,725.8"]
     assert app.metric[0].label == "Loss, bits per token"
     assert app.metric[3].label == "Per-word perplexity = 2^(bits per word)"
@@ -82,7 +73,7 @@ def test_bits_change_every_unit() -> None:
 
 
 def test_typing_makes_one_text() -> None:
-    app = opened(model="bigram")
+    app = opened(pages.SURPRISE, model="bigram")
     app.text_area(key="own-text").set_value("tea for two").run()
     assert query(app)["input"] == ["tea for two"]
     assert app.metric[0].delta == "over 10 tokens"
@@ -95,7 +86,7 @@ def test_typing_makes_one_text() -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_each_sample_is_one_click_away(sample: Any) -> None:
-    app = opened(model="bigram", at="23")
+    app = opened(pages.SURPRISE, model="bigram", at="23")
     button(app, sample.name).click().run()
     size = len(sample.text.encode())
     assert app.metric[0].delta == f"over {size - 1:,} tokens"
@@ -105,7 +96,7 @@ def test_each_sample_is_one_click_away(sample: Any) -> None:
 
 
 def test_a_long_text_slides_and_says_so() -> None:
-    app = opened()
+    app = opened(pages.SURPRISE)
     button(app, "A short story").click().run()
     assert "922 tokens are more than the context of 256" in "\n".join(c.value for c in app.caption)
     assert app.metric[0].delta == "over 922 tokens"
@@ -113,7 +104,7 @@ def test_a_long_text_slides_and_says_so() -> None:
 
 
 def test_a_file_becomes_the_text() -> None:
-    app = opened(model="bigram")
+    app = opened(pages.SURPRISE, model="bigram")
     upload(app, "tea.txt", "tea 💙 time".encode())
     assert app.text_area(key="own-text").value == "tea 💙 time"
     assert query(app)["input"] == ["tea 💙 time"]
@@ -122,7 +113,7 @@ def test_a_file_becomes_the_text() -> None:
 
 
 def test_a_file_that_is_not_utf8_loses_nothing() -> None:
-    app = opened(model="bigram", input=["my own text"], at="13", colour="rank")
+    app = opened(pages.SURPRISE, model="bigram", input=["my own text"], at="13", colour="rank")
     before = numbers(app)
     upload(app, "latin.txt", b"caf\xe9 au lait")
     assert "latin.txt is not UTF-8: byte 3 is 0xE9" in texts(app)
@@ -135,7 +126,7 @@ def test_a_file_that_is_not_utf8_loses_nothing() -> None:
 
 
 def test_past_ten_thousand_tokens_there_is_a_way_out() -> None:
-    app = opened(model="bigram")
+    app = opened(pages.SURPRISE, model="bigram")
     upload(app, "long.txt", b"tea " * 3_000)
     assert "Row 1 has 11,999 tokens" in texts(app)
     assert "at most 10,000" in texts(app)
@@ -146,19 +137,19 @@ def test_past_ten_thousand_tokens_there_is_a_way_out() -> None:
 
 
 def test_the_colour_and_the_figures_are_in_the_link() -> None:
-    app = opened(model="bigram")
+    app = opened(pages.SURPRISE, model="bigram")
     assert app.segmented_control(key="colour").value == "loss"
     app.segmented_control(key="colour").set_value("entropy").run()
     assert query(app)["colour"] == ["entropy"]
     app.toggle(key="figures").set_value(True).run()
     assert query(app)["figures"] == ["1"]
-    again = opened(model="bigram", colour="probability", figures="1")
+    again = opened(pages.SURPRISE, model="bigram", colour="probability", figures="1")
     assert again.segmented_control(key="colour").value == "probability"
     assert again.toggle(key="figures").value is True
 
 
 def test_the_chosen_token_is_explained_and_marked() -> None:
-    app = opened(at="12")
+    app = opened(pages.SURPRISE, at="12")
     assert "p<sub>12</sub> after “every effort”" in title(app, EXPECTED)
     shape = charts(app)[LOSSES]["layout"]["shapes"][0]
     assert shape["y1"] == pytest.approx(10.3796, abs=5e-5)
@@ -166,7 +157,7 @@ def test_the_chosen_token_is_explained_and_marked() -> None:
 
 
 def test_tables_on_demand() -> None:
-    app = opened(model="bigram", input=["one two. Three"])
+    app = opened(pages.SURPRISE, model="bigram", input=["one two. Three"])
     assert not app.dataframe
     app.session_state["text-tables"] = True
     app.run()
@@ -183,7 +174,7 @@ def test_tables_on_demand() -> None:
 
 
 def test_the_counts_of_the_ranks_are_said_to_who_does_not_see_them() -> None:
-    app = opened()  # the lecture's ranks are 258, 7247, 37218, 40358, 877 and 49549
+    app = opened(pages.SURPRISE)  # the lecture's ranks are 258, 7247, 37218, 40358, 877 and 49549
     said = app.get("plotly_chart")[RANKS].proto.alt
     wanted = "rank 1: 0, rank 2 to 10: 0, rank 11 to 100: 0, rank 101 to 1,000: 2, rank over 1,000: 4."
     assert said == f"How many of the 6 tokens the model had ranked where; {wanted}"
@@ -192,16 +183,16 @@ def test_the_counts_of_the_ranks_are_said_to_who_does_not_see_them() -> None:
 def test_the_file_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(surprise, "text_csv", lambda batch: made.append(batch) or "csv")
-    app = opened(model="bigram")
+    app = opened(pages.SURPRISE, model="bigram")
     assert app.get("download_button")[0].proto.label == "All tokens as CSV"
     assert made == []
     assert surprise._csv(Question("bigram", ("tea time",), None, False)) == "csv"
 
 
 def test_a_word_perplexity_no_float_holds_is_shown_all_the_same() -> None:
-    app = opened(model="uniform", input=["x" * 400])
+    app = opened(pages.SURPRISE, model="uniform", input=["x" * 400])
     assert numbers(app)[3] == "7.72e+960"  # 256^399
-    blank = opened(model="uniform", input=["    "])
+    blank = opened(pages.SURPRISE, model="uniform", input=["    "])
     assert numbers(blank)[3] == "–"
     assert blank.metric[3].delta == "over 0 words"
 
@@ -210,15 +201,15 @@ def test_a_word_perplexity_no_float_holds_is_shown_all_the_same() -> None:
     "text", ["<script>alert(1)</script>", "**b** $x$ ![](http://x/y.png)", "a\x00b", "💙", "שלום"]
 )
 def test_odd_texts(text: str) -> None:
-    app = opened(model="bigram", input=[text])
+    app = opened(pages.SURPRISE, model="bigram", input=[text])
     assert not app.exception
     assert app.text_area(key="own-text").value == text
 
 
 def test_the_text_follows_from_the_first_page_and_back() -> None:
-    app = page(model="bigram", input=["tea time"], at="13")
+    app = opened(pages.LOSS, model="bigram", input=["tea time"], at="13")
     app.query_params.clear()
-    app.switch_page(FILE).run()
+    app.switch_page(pages.SURPRISE.file).run()
     assert app.text_area(key="own-text").value == "tea time"
     assert "p<sub>13</sub>" in title(app, EXPECTED)
     button(app, "Program code").click().run()

@@ -14,9 +14,10 @@ from gptloss.serving import continuations as serving
 from gptloss.serving import models
 from gptloss.serving.continuations import Start, continuation
 from gptloss.tokens import ByteTokenizer
-from tests.helpers.pages import button, query, texts
-from tests.helpers.temperature import BOOK, TOY, continuations, open_page
+from tests.helpers.pages import button, opened, query, texts
+from tests.helpers.temperature import BOOK, TOY, continuations
 from views.temperature.continuations import visible
+from views.visit import pages
 from views.visit.fields.sampling import MOST_MADE
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -28,7 +29,7 @@ def expected(sampler: Sampler, count: int, prompt: str = TOY["input"], model: st
 
 
 def test_step_goes_on_by_one_token_on_both_paths() -> None:
-    app = open_page(input=BOOK)
+    app = opened(pages.TEMPERATURE, input=BOOK)
     assert continuations(app) == [BOOK, BOOK]
     for _ in range(2):
         button(app, "Step").click().run()
@@ -51,7 +52,7 @@ def settled(app: AppTest) -> AppTest:
 
 
 def test_a_link_makes_the_same_continuation_again() -> None:
-    app = settled(open_page(input=BOOK, made="10", temperature="1.5", top_k="40", seed="5"))
+    app = settled(opened(pages.TEMPERATURE, input=BOOK, made="10", temperature="1.5", top_k="40", seed="5"))
     greedy, sampled = continuations(app)
     assert greedy == BOOK + " rentingetic wasnم refres RexMeCHicular stren"
     assert sampled == expected(Sampler(1.5, 40), 10, BOOK, "gpt2-untrained", seed=5)
@@ -59,7 +60,7 @@ def test_a_link_makes_the_same_continuation_again() -> None:
 
 
 def test_play_makes_a_token_at_every_run_until_it_is_stopped() -> None:
-    app = open_page(**TOY)
+    app = opened(pages.TEMPERATURE, **TOY)
     button(app, "Play").click().run()
     app.run()
     made = len(continuations(app)[0]) - len(TOY["input"])
@@ -73,7 +74,7 @@ def test_play_makes_a_token_at_every_run_until_it_is_stopped() -> None:
 
 
 def test_a_hundred_tokens_are_the_end() -> None:
-    app = settled(open_page(**TOY, made=str(MOST_MADE - 1)))
+    app = settled(opened(pages.TEMPERATURE, **TOY, made=str(MOST_MADE - 1)))
     assert "the page makes no more" not in texts(app)
     button(app, "Play").click().run()
     app.run()
@@ -84,13 +85,13 @@ def test_a_hundred_tokens_are_the_end() -> None:
 
 
 def test_at_temperature_zero_both_paths_are_one() -> None:
-    app = settled(open_page(**TOY, made="12", temperature="0"))
+    app = settled(opened(pages.TEMPERATURE, **TOY, made="12", temperature="0"))
     assert len(set(continuations(app))) == 1
     assert "both paths are the same" in texts(app)
 
 
 def test_the_sampler_and_the_row_change_the_continuation() -> None:
-    app = settled(open_page(model="bigram", input=["one two", "tea time"], made="8"))
+    app = settled(opened(pages.TEMPERATURE, model="bigram", input=["one two", "tea time"], made="8"))
     assert continuations(app) == [expected(Sampler(0), 8, "one two"), expected(Sampler(), 8, "one two")]
     app.slider(key="temperature").set_value(0.4).run()
     assert settled(app).code[1].value == expected(Sampler(0.4), 8, "one two")
@@ -101,13 +102,13 @@ def test_the_sampler_and_the_row_change_the_continuation() -> None:
 
 
 def test_typing_starts_over() -> None:
-    app = settled(open_page(**TOY, made="5"))
+    app = settled(opened(pages.TEMPERATURE, **TOY, made="5"))
     app.text_area(key="own-text").set_value("Now").run()
     assert continuations(app) == ["Now", "Now"]
 
 
 def test_each_path_says_what_its_last_token_was_worth() -> None:
-    app = settled(open_page(**TOY, made="4"))
+    app = settled(opened(pages.TEMPERATURE, **TOY, made="4"))
     (*_, last) = islice(generate(load_model("bigram"), TOY["input"], Sampler(0)), 4)
     assert f"Newest: {last.token.label} · probability " in texts(app)
     assert "rank 1" in texts(app)
@@ -120,7 +121,7 @@ def test_half_a_character_is_bytes_until_it_is_whole() -> None:
 
 
 def test_who_leaves_while_it_plays_finds_it_stopped() -> None:
-    app = open_page(**TOY)
+    app = opened(pages.TEMPERATURE, **TOY)
     button(app, "Play").click().run()
     app.query_params.clear()
     app.switch_page("app.py").run()

@@ -16,9 +16,10 @@ from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampling import Sampler, draw
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
-from tests.helpers.pages import button, query
-from tests.helpers.temperature import TOY, continuations, open_page
+from tests.helpers.pages import button, opened, query
+from tests.helpers.temperature import TOY, continuations
 from views.shared import ticks
+from views.visit import pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -40,7 +41,7 @@ def subtitle(spec: dict[str, Any]) -> str:
 
 
 def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:
-    app = open_page()
+    app = opened(pages.TEMPERATURE)
     found = charts(app)
     assert set(found) == {"bars", "ranks", "draws", "loss"}
     assert subtitle(found["bars"]).endswith("after: all 50,257 tokens, temperature 1")
@@ -51,7 +52,7 @@ def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:
 
 
 def test_the_temperature_moves_the_charts_without_a_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = open_page(**TOY)
+    app = opened(pages.TEMPERATURE, **TOY)
     before = charts(app)
     monkeypatch.setattr(type(load_model("bigram")), "hidden", None)
     app.slider(key="temperature").set_value(2.5).run()
@@ -67,7 +68,7 @@ def test_the_temperature_moves_the_charts_without_a_forward_pass(monkeypatch: py
 
 
 def test_top_k_and_top_p_cut() -> None:
-    app = open_page(**TOY, at="14")
+    app = opened(pages.TEMPERATURE, **TOY, at="14")
     app.number_input(key="top_k").set_value(5).run()
     assert subtitle(charts(app)["bars"]).endswith("renormalised over 5 of 256 tokens")
     assert charts(app)["bars"]["data"][2]["text"].count("cut off") == len(charts(app)["bars"]["data"][2]["text"]) - 5
@@ -92,14 +93,14 @@ def test_top_k_and_top_p_cut() -> None:
     ],
 )
 def test_each_example_sets_all_three(name: str, fields: dict[str, list[str]]) -> None:
-    app = open_page(**TOY, temperature="3", top_k="7", top_p="0.7")
+    app = opened(pages.TEMPERATURE, **TOY, temperature="3", top_k="7", top_p="0.7")
     button(app, name).click().run()
     found = {key: value for key, value in query(app).items() if key in ("temperature", "top_k", "top_p")}
     assert found == fields
 
 
 def test_draws_are_seeded() -> None:
-    app = open_page(**TOY, at="14")
+    app = opened(pages.TEMPERATURE, **TOY, at="14")
     logits = batch_of(Question("bigram", (TOY["input"],), None, False)).logits_at(1, 4)
 
     def shares(n: int, seed: int) -> list[float]:
@@ -124,20 +125,20 @@ def test_draws_are_seeded() -> None:
 
 
 def test_too_few_draws_are_said_to_be_too_few() -> None:
-    app = open_page()
+    app = opened(pages.TEMPERATURE)
     assert any("is expected 0.18 times: 1,000 draws are too few" in caption.value for caption in app.caption)
     app.number_input(key="top_k").set_value(3).run()
     assert not any("too few" in caption.value for caption in app.caption)
 
 
 def test_the_last_seed_is_followed_by_the_first() -> None:
-    app = open_page(**TOY, seed=str(2**31 - 1))
+    app = opened(pages.TEMPERATURE, **TOY, seed=str(2**31 - 1))
     button(app, "Draw again").click().run()
     assert app.number_input(key="seed").value == 0
 
 
 def test_the_books_nine_words() -> None:
-    app = open_page(**TOY)
+    app = opened(pages.TEMPERATURE, **TOY)
     app.segmented_control(key="source").set_value("book").run()
     assert query(app)["from"] == ["book"]
     assert set(charts(app)) == {"bars", "ranks", "draws"}
@@ -156,7 +157,7 @@ def test_the_books_nine_words() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "<script>alert(1)</script>", "\x00", "💙", "$x$ **b**"])
 def test_any_text_is_answered(text: str) -> None:
-    app = open_page(model="bigram", made="3")
+    app = opened(pages.TEMPERATURE, model="bigram", made="3")
     app.text_area(key="own-text").set_value(text).run()
     assert not app.exception
     if len(text.encode()) < 2:
@@ -167,14 +168,14 @@ def test_any_text_is_answered(text: str) -> None:
 
 
 def test_bits_change_the_loss() -> None:
-    app = open_page(**TOY, units="bits")
+    app = opened(pages.TEMPERATURE, **TOY, units="bits")
     assert "bits per token" in subtitle(charts(app)["loss"])
     assert charts(app)["loss"]["layout"]["yaxis"]["title"]["text"] == "loss, bits per token"
 
 
 def test_a_long_text_has_its_curve_bit_by_bit() -> None:
     text = "The clock on the wall was slow. " * 20
-    app = open_page(model="bigram", input=text)
+    app = opened(pages.TEMPERATURE, model="bigram", input=text)
     assert "loss" not in charts(app)
     assert app.get("progress")[0].proto.text == "The loss at 25 temperatures: 128 of 639 tokens …"
     for _ in range(30):
@@ -186,7 +187,7 @@ def test_a_long_text_has_its_curve_bit_by_bit() -> None:
 
 
 def test_tables_on_demand() -> None:
-    app = open_page(**TOY, top_k="5", at="14")
+    app = opened(pages.TEMPERATURE, **TOY, top_k="5", at="14")
     app.session_state["sampling-tables"] = True
     app.run()
     tokens, losses = (frame.value for frame in app.dataframe)
@@ -197,7 +198,7 @@ def test_tables_on_demand() -> None:
 
 
 def test_the_sampler_follows_to_the_other_pages_and_back() -> None:
-    app = open_page(**TOY, temperature="2", top_k="9", made="3")
+    app = opened(pages.TEMPERATURE, **TOY, temperature="2", top_k="9", made="3")
     app.query_params.clear()  # as the browser does when a page is chosen from the menu
     app.switch_page("pages/token_probabilities.py").run()
     assert app.number_input(key="top_k").value == 9
@@ -208,26 +209,26 @@ def test_the_sampler_follows_to_the_other_pages_and_back() -> None:
 
 
 def test_a_top_k_above_the_vocabulary_keeps_all() -> None:
-    app = open_page(**TOY, from_="book", top_k="100")
+    app = opened(pages.TEMPERATURE, **TOY, from_="book", top_k="100")
     assert subtitle(charts(app)["bars"]).endswith("all 9 tokens, temperature 1")
     assert app.number_input(key="top_k").value == 9
 
 
 def test_equal_probabilities_are_the_same_at_any_temperature() -> None:
-    app = open_page(model="uniform", input="tea")
+    app = opened(pages.TEMPERATURE, model="uniform", input="tea")
     assert subtitle(charts(app)["loss"]).startswith("the same at every temperature")
 
 
 def test_at_temperature_0_the_loss_is_said_to_be_infinite() -> None:
     said = "At temperature 0 the loss is infinite"
-    assert any(said in caption.value for caption in open_page(**TOY, temperature="0").caption)
-    assert not any(said in caption.value for caption in open_page(**TOY, temperature="1").caption)
+    assert any(said in caption.value for caption in opened(pages.TEMPERATURE, **TOY, temperature="0").caption)
+    assert not any(said in caption.value for caption in opened(pages.TEMPERATURE, **TOY, temperature="1").caption)
 
 
 def test_a_tick_cannot_take_a_button_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick tells what the browser's controls show; it may have left before they heard of the button."""
     monkeypatch.setattr(ticks, "ECHO", 60.0)
-    app = open_page(**TOY, temperature="3")
+    app = opened(pages.TEMPERATURE, **TOY, temperature="3")
     button(app, "Temperature 2").click().run()
     app.slider(key="temperature").set_value(3.0).run()
     assert query(app)["temperature"] == ["2"]

@@ -10,20 +10,10 @@ from streamlit.testing.v1 import AppTest
 from gptloss import ScoredBatch
 from gptloss.numbers import proba_text
 from gptloss.prediction.distribution import Distribution
-from tests.helpers.driver import ROOT
-from tests.helpers.pages import button, page, query, texts
+from tests.helpers.pages import button, opened, query, texts
+from views.visit import pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-FILE = "pages/token_probabilities.py"
-
-
-def opened(**query: Any) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name.rstrip("_")] = value
-    app.switch_page(FILE)
-    return app.run()
 
 
 def chart(app: AppTest, n: int) -> dict[str, Any]:
@@ -46,7 +36,7 @@ def metrics(app: AppTest) -> list[str]:
 
 
 def test_it_opens_on_the_chosen_position_of_the_lecture(lecture: ScoredBatch) -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     exact = lecture.logits_at(1, 2).double().log_softmax(-1)
     entropy = -(exact.exp() * exact).sum().item()
     assert metrics(app) == [
@@ -67,13 +57,13 @@ def test_it_opens_on_the_chosen_position_of_the_lecture(lecture: ScoredBatch) ->
 
 
 def test_a_more_surprising_token_than_expected() -> None:
-    app = opened(at="23")
+    app = opened(pages.TOKEN_PROBABILITIES, at="23")
     assert float(app.metric[4].value) > 0
     assert app.metric[4].delta == "more than expected"
 
 
 def test_bits_change_the_logs_and_not_the_choices() -> None:
-    nats, bits = opened(at="12"), opened(at="12", units="bits")
+    nats, bits = opened(pages.TOKEN_PROBABILITIES, at="12"), opened(pages.TOKEN_PROBABILITIES, at="12", units="bits")
     assert metrics(bits)[0] == metrics(nats)[0]
     assert metrics(bits)[3] == metrics(nats)[3]
     for n in (1, 2, 4):
@@ -83,7 +73,7 @@ def test_bits_change_the_logs_and_not_the_choices() -> None:
 
 
 def test_the_slider_says_how_many() -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     app.slider(key="shown").set_value(50).run()
     assert len(labels(app)) == 51
     assert query(app)["show"] == ["50"]
@@ -91,7 +81,7 @@ def test_the_slider_says_how_many() -> None:
 
 
 def test_probabilities_and_logits_are_the_same_tokens() -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     before = labels(app)
     app.segmented_control(key="view").set_value("logits").run()
     assert labels(app) == before
@@ -100,7 +90,7 @@ def test_probabilities_and_logits_are_the_same_tokens() -> None:
 
 
 def test_the_cuts_are_drawn() -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     assert len(chart(app, 1)["layout"]["shapes"]) == 1
     app.number_input(key="top_k").set_value(50).run()
     app.number_input(key="top_p").set_value(0.5).run()
@@ -111,14 +101,14 @@ def test_the_cuts_are_drawn() -> None:
 
 
 def test_a_top_k_beyond_the_vocabulary_is_all_of_it() -> None:
-    app = opened(model="bigram", top_k="50")
+    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", top_k="50")
     assert app.number_input(key="top_k").value == 50
-    app = opened(model="bigram", top_k="5000")
+    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", top_k="5000")
     assert app.number_input(key="top_k").value == 256
 
 
 def test_search_by_text(lecture: ScoredBatch) -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     app.text_input(key="search").set_value("pizza").run()
     assert query(app)["token"] == ["14256"]
     assert "All tokens that match" in texts(app)
@@ -134,7 +124,7 @@ def test_search_by_text(lecture: ScoredBatch) -> None:
 
 
 def test_another_match_is_one_click_away() -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     app.text_input(key="search").set_value("464").run()
     assert query(app)["token"] == ["44578"]
     app.pills(key="match").set_value(464).run()
@@ -146,9 +136,9 @@ def test_another_match_is_one_click_away() -> None:
 
 
 def test_search_follows_to_the_next_position() -> None:
-    app = opened(at="12", token="464")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12", token="464")
     assert "◆ The" in labels(app)
-    app = opened(at="13", token="464")
+    app = opened(pages.TOKEN_PROBABILITIES, at="13", token="464")
     assert "◆ The" in labels(app)
     assert list(app.dataframe[0].value.token) == ["The"]
 
@@ -162,7 +152,7 @@ def test_search_follows_to_the_next_position() -> None:
     ],
 )
 def test_what_is_no_token_is_its_parts(typed: str, said: str) -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     app.text_input(key="search").set_value(typed).run()
     assert not app.exception
     assert said in texts(app)
@@ -171,7 +161,7 @@ def test_what_is_no_token_is_its_parts(typed: str, said: str) -> None:
 
 @pytest.mark.parametrize("id", ["256", "999999999999"])
 def test_an_id_out_of_range_is_said_and_marks_nothing(id: str) -> None:
-    app = opened(model="bigram", input=["tea time"])
+    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", input=["tea time"])
     app.text_input(key="search").set_value(id).run()
     assert not app.exception
     assert f"There is no token {id}: the ids are 0 to 255" in texts(app)
@@ -179,7 +169,7 @@ def test_an_id_out_of_range_is_said_and_marks_nothing(id: str) -> None:
 
 
 def test_an_empty_search_marks_nothing() -> None:
-    app = opened(at="12", token="464")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12", token="464")
     app.text_input(key="search").set_value("x").run()
     app.text_input(key="search").set_value("").run()
     assert "token" not in query(app)
@@ -187,13 +177,13 @@ def test_an_empty_search_marks_nothing() -> None:
 
 
 def test_positions_are_pinned_compared_and_taken_off(lecture: ScoredBatch) -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     button(app, "Pin p12").click().run()
     assert query(app)["pin"] == ["12"]
     assert button(app, "Pin p12").disabled
     table = app.dataframe[0].value
     assert list(table.position) == ["p12"]
-    app = opened(at="23", pin=["12"])
+    app = opened(pages.TOKEN_PROBABILITIES, at="23", pin=["12"])
     table = app.dataframe[0].value
     assert list(table.position) == ["p23", "p12"]
     assert list(table.after) == ["I really like", "every effort"]
@@ -211,7 +201,7 @@ def test_positions_are_pinned_compared_and_taken_off(lecture: ScoredBatch) -> No
 
 
 def test_tokens_are_pinned_and_compared_at_the_pinned_positions(lecture: ScoredBatch) -> None:
-    app = opened(at="12", pin=["13"])
+    app = opened(pages.TOKEN_PROBABILITIES, at="12", pin=["13"])
     app.button(key="pin-token").click().run()
     assert query(app)["pin"] == ["13", "t6100"]
     table = app.dataframe[1].value
@@ -225,7 +215,7 @@ def test_tokens_are_pinned_and_compared_at_the_pinned_positions(lecture: ScoredB
 
 
 def test_three_pins_and_no_more() -> None:
-    app = opened(at="12", pin=["11", "13", "t464"])
+    app = opened(pages.TOKEN_PROBABILITIES, at="12", pin=["11", "13", "t464"])
     assert app.button(key="pin-position").disabled
     assert app.button(key="pin-token").disabled
     app.button(key="unpin-1").click().run()
@@ -234,7 +224,7 @@ def test_three_pins_and_no_more() -> None:
 
 
 def test_pins_and_tokens_that_are_not_there_are_said() -> None:
-    app = opened(pin=["199", "t99999", "12", "what"], token="60000")
+    app = opened(pages.TOKEN_PROBABILITIES, pin=["199", "t99999", "12", "what"], token="60000")
     assert not app.exception
     said = texts(app)
     for sentence in ("There is no p1,99", "There is no token 99999", "There is no token 60000", "'what'"):
@@ -244,7 +234,7 @@ def test_pins_and_tokens_that_are_not_there_are_said() -> None:
 
 
 def test_a_token_of_another_vocabulary_is_forgotten() -> None:
-    app = opened(at="12", token="464")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12", token="464")
     app.selectbox(key="model").set_value("bigram").run()
     assert not app.exception
     assert "token" not in query(app)
@@ -252,7 +242,9 @@ def test_a_token_of_another_vocabulary_is_forgotten() -> None:
 
 
 def test_another_model_keeps_the_place_in_the_text() -> None:
-    app = opened(input=["every effort moves you"], at="13")  # ·you, which begins at byte 18
+    app = opened(
+        pages.TOKEN_PROBABILITIES, input=["every effort moves you"], at="13"
+    )  # ·you, which begins at byte 18
     app.selectbox(key="model").set_value("bigram").run()
     assert not app.exception
     assert query(app)["at"] == ["118"]  # the target is the byte 18
@@ -263,7 +255,7 @@ def test_another_model_keeps_the_place_in_the_text() -> None:
 
 
 def test_a_start_token_keeps_the_place_in_the_text() -> None:
-    app = opened(input=["every effort moves you"], at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, input=["every effort moves you"], at="12")
     app.toggle(key="bos").set_value(True).run()
     assert query(app)["at"] == ["13"]
     assert "·moves" in labels(app)[-1]
@@ -272,7 +264,7 @@ def test_a_start_token_keeps_the_place_in_the_text() -> None:
 
 
 def test_typing_on_keeps_the_place_and_the_pinned_tokens() -> None:
-    app = opened(input=["every effort moves you"], at="13", pin=["11", "t464"])
+    app = opened(pages.TOKEN_PROBABILITIES, input=["every effort moves you"], at="13", pin=["11", "t464"])
     app.text_area(key="own-text").set_value("every effort moves you up").run()
     assert not app.exception
     assert query(app)["at"] == ["13"]
@@ -282,7 +274,7 @@ def test_typing_on_keeps_the_place_and_the_pinned_tokens() -> None:
 
 
 def test_tables_on_demand() -> None:
-    app = opened(at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
     assert not app.dataframe
     app.session_state["place-tables"] = True
     app.run()
@@ -299,7 +291,7 @@ def test_tables_on_demand() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "\x00", "<script>alert(1)</script>", "**b** $x$", "💙💙", "the the the"])
 def test_any_text_is_answered(text: str) -> None:
-    app = opened()
+    app = opened(pages.TOKEN_PROBABILITIES)
     app.text_area(key="own-text").set_value(text).run()
     assert not app.exception
     if text in ("", "x", "\x00"):
@@ -310,20 +302,20 @@ def test_any_text_is_answered(text: str) -> None:
 
 
 def test_a_uniform_model_has_v_choices() -> None:
-    app = opened(model="uniform", input=["tea"])
+    app = opened(pages.TOKEN_PROBABILITIES, model="uniform", input=["tea"])
     assert metrics(app) == ["0.003906", "5.5452", "5.5452", "256.0", "+0.0000"]
     assert app.metric[4].delta == "just as expected"
 
 
 def test_the_state_follows_from_the_main_page_and_back() -> None:
-    app = page(input=["tea time"], at="12", model="bigram")
+    app = opened(pages.LOSS, input=["tea time"], at="12", model="bigram")
     app.query_params.clear()
-    app.switch_page(FILE).run()
+    app.switch_page(pages.TOKEN_PROBABILITIES.file).run()
     assert app.text_area(key="own-text").value == "tea time"
     assert "p<sub>12</sub>" in title(app)
     app.segmented_control(key="view").set_value("logits").run()
     app.query_params.clear()
     app.switch_page("app.py").run()
     app.query_params.clear()
-    app.switch_page(FILE).run()
+    app.switch_page(pages.TOKEN_PROBABILITIES.file).run()
     assert app.segmented_control(key="view").value == "logits"
