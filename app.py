@@ -31,7 +31,7 @@ with ExitStack() as waiting:
         waiting.callback(wait_below.skeleton(height=BELOW).empty)
     from gptloss.serving.readings import reading  # loads torch: not before the page has its title
     from views.loss.headline import headline
-    from views.loss.ladder import look_inside
+    from views.loss.ladder import ladder_and_charts
     from views.shared.keep_position import correct_position
 
     try:
@@ -47,4 +47,4 @@ with left:
 with numbers:
     headline(result.batch, settings)
 with below:
-    look_inside()
+    ladder_and_charts()

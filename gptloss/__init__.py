@@ -7,7 +7,7 @@
 Each name is imported when it is first used, so `import gptloss` is quick and loads no torch.
 """
 
-TYPE_CHECKING = False  # as typing's, which takes 3 ms: Ctrl-C is watched for only after this file
+TYPE_CHECKING = False  # typing's own takes 3 ms to import, and nobody watches for Ctrl-C before this file is read
 
 if TYPE_CHECKING:
     from gptloss.errors import GptlossError

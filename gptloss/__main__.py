@@ -41,7 +41,7 @@ def _stop(number: int, frame: "FrameType | None") -> "NoReturn":
 
 
 def _lost(raised: "sys.UnraisableHookArgs") -> None:
-    """What was raised in a callback is told and passed over; Ctrl-C is not."""
+    """Report an error of a callback and go on; let Ctrl-C end the program."""
     if isinstance(raised.exc_value, KeyboardInterrupt):
         _end("gptloss: stopped.\n")
     sys.__unraisablehook__(raised)

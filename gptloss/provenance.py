@@ -15,7 +15,7 @@ from gptloss.models.hashes import kept_sha256, quick_sha256
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
 
-# So many of the 64 digits of a checksum are shown to the eye.
+# How many of the 64 digits of a checksum are shown.
 DIGITS = 12
 
 

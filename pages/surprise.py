@@ -8,13 +8,13 @@ from views.visit import pages
 settings = begin(pages.SURPRISE)
 with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored  # loads torch: not before the page has its title
-    from views.surprise.page import charts, numbers, surprise, tables
-    from views.surprise.text import chooser
+    from views.surprise.page import coloured_text, text_charts, text_figures, text_tables
+    from views.surprise.text import text_choice
 
-    chooser(settings)
+    text_choice(settings)
     batch = explored(settings)
 if batch:  # what is wrong otherwise has been said
-    numbers(batch, settings)
-    surprise()
-    charts(settings.question, settings.units)
-    tables()
+    text_figures(batch, settings)
+    coloured_text()
+    text_charts(settings.question, settings.units)
+    text_tables()

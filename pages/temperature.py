@@ -10,11 +10,11 @@ with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored
     from views.shared.text_box import own_text  # loads torch: not before the page has its title
     from views.temperature.continuations import generation
-    from views.temperature.page import reshape, source_choice
+    from views.temperature.page import sampling_charts, source_choice
 
     source_choice(settings)
     if settings.source == "text":
         own_text(settings)
         explored(settings)
-reshape()
+sampling_charts()
 generation(settings)

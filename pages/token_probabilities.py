@@ -9,11 +9,11 @@ settings = begin(pages.TOKEN_PROBABILITIES)
 with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored
     from views.shared.text_box import own_text  # loads torch: not before the page has its title
-    from views.token_probabilities.page import look_around
+    from views.token_probabilities.page import position_view
     from views.token_probabilities.position import drop_missing_pins
 
     own_text(settings)
     batch = explored(settings)
     if batch:
         drop_missing_pins(batch, settings)
-look_around()
+position_view()

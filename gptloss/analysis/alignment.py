@@ -48,7 +48,7 @@ class Span:
 def aligned_tokens(batch: ScoredBatch, i: int) -> tuple[AlignedToken, ...]:
     """The target tokens of row i, from where they start in the row's text, for inputs shifted by one.
 
-    A first token that only is input comes before them. Empty for a row that was not scored.
+    A first token that is only read stands before them. Empty for a row that was not scored.
     """
     row = next((row for row in batch.rows if row.number == i), None)
     if row is None:

@@ -31,13 +31,13 @@ BLOCK = 8
 FLAT = 1e-9
 # The minimum of a text up to this long is found to the last digit; of a longer one to about seven.
 SMALL = 256
-# So near the minimum, relatively, the parabola is the curve.
+# Within this relative distance of the minimum a parabola fits the curve.
 NEAR = 1e-3
 # At b = COLD all that is left of a softmax are the largest logits.
 COLD = 1e30
 
 T = TypeVar("T")
-# Says how many tokens are done, again and again, and ends with a result.
+# Yields how many tokens are done, and returns the result.
 Work = Generator[int, None, T]
 
 
@@ -107,7 +107,7 @@ def temperature_curve(batch: ScoredBatch, report: OnScored = lambda done, total:
 
 
 def curve_parts(batch: ScoredBatch) -> Work[TemperatureCurve]:
-    """The same in parts, to be interrupted and gone on with; says after each part how many tokens are done."""
+    """The same in parts, so that the caller may pause; each part gives how many tokens are done."""
     start, *rising = yield from _points(batch, [0.0, *(1 / t for t in reversed(TEMPERATURES))])
     best = yield from _best(batch, [start, *rising])
     return TemperatureCurve(

@@ -15,9 +15,9 @@ from gptloss.charts.theme import TEXT_SIZE, plain, quiet_axis
 DRAWN, ON_DRAWN = RUNS[1], "#ffffff"
 ROW = 30
 OTHERS = "all others"
-# If all the others together are more than so many times as likely as the first, their bar runs off the axis.
+# If all the others together are this many times as likely as the first, their bar runs off the axis.
 MOST_TIMES = 4
-# The axis is so many times as long as the longest bar, for the figure behind it.
+# The axis is this many times as long as the longest bar, to leave room for the figure behind it.
 ROOM = 1.15
 # Between a bar and its figure; a plain blank would be left out.
 BLANK = "\N{NO-BREAK SPACE}"

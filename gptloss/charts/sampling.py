@@ -19,7 +19,7 @@ from gptloss.prediction.sampling import Sampler
 BEFORE, AFTER = MODEL, TARGET
 # The likeliest tokens that have a bar.
 BARS = 12
-# Few enough for a chart of less than 10 kB: the browser keeps larger messages, and may look for one it has let go.
+# This keeps a chart below 10 kB: Streamlit's browser side caches larger messages, and may miss one it has dropped.
 CURVE_POINTS = 80
 # Pixels of a token's bars, of the title, and of the axis below.
 ROW, TOP, BOTTOM = 32, 96, 52

@@ -77,7 +77,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _corpus(options: argparse.Namespace) -> Iterator[str]:
-    """Score, and give the result as it is printed; after Ctrl-C what is known so far."""
+    """Score the texts and give the printed result; after Ctrl-C, what is known so far."""
     with ExitStack() as stack:
         _check_outputs(options)
         texts = [_text(file, stack) for file in options.files]
@@ -116,7 +116,7 @@ def _text(file: str, stack: ExitStack) -> "Text":
 
 
 def _tell_line_ends(texts: "Sequence[Text]") -> None:
-    """Say which texts have CRLF; so every text is read once, and what is no text is told before a model is loaded."""
+    """Say which texts have CRLF. That reads every text once, so bad files are reported before a model is loaded."""
     for text in texts:
         if sentence := line_ends_sentence(pieces_of(text.path, text.name), text.name):
             print(f"gptloss: {sentence}", file=sys.stderr)
@@ -130,7 +130,7 @@ def _is_pipe(file: str) -> bool:
 
 
 def _loaded(options: argparse.Namespace) -> "tuple[LanguageModel, Kernels | None]":
-    """The model, and the kernels that it has to take on: a run that goes on computes as it began."""
+    """The model, and the kernels that it must use: a resumed run computes as it began."""
     from gptloss.corpus.log import computed
     from gptloss.models.fast import plan
 
@@ -183,7 +183,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _per_token(options: argparse.Namespace, stack: ExitStack) -> "PerToken | None":
-    """The Parquet file; and nobody else writes the log from now on."""
+    """Open the Parquet file, and keep other runs from writing the log."""
     from gptloss.corpus.parquet import PerToken
 
     if options.resume:
@@ -213,7 +213,10 @@ def _run(
 
 
 def _score(run: "CorpusRun", texts: "Sequence[Text]") -> bool:
-    """Score until the end or until Ctrl-C; whether it was stopped. Raises `KeyboardInterrupt` if nothing is known."""
+    """Score until the end or until Ctrl-C. Returns whether it was stopped.
+
+    Raises `KeyboardInterrupt` if nothing is known yet.
+    """
     total = sum(text.bytes for text in texts)
     # `disable=None`: no bar where nobody is watching
     with (
@@ -251,7 +254,7 @@ class _Stop:
 def _told(
     run: "CorpusRun", as_data: bool, origin: dict[str, Any], deviation: "Deviation | None", stopped: bool
 ) -> Iterator[str]:
-    """The result; then a stop goes on to `main`."""
+    """Give the result, then pass a stop on to `main`."""
     from gptloss.cli.corpus_output import as_json, as_text
 
     if as_data:

@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:
 
 
 def version_text() -> str:
-    """`gptloss 0.4.0`, and on what it stands."""
+    """`gptloss 0.4.0`, and the versions of what it uses."""
     return f"gptloss {__version__} (PyTorch {_version('torch')}, Python {platform.python_version()})"
 
 
@@ -67,7 +67,7 @@ def _doctor(options: argparse.Namespace) -> str:
 
 
 def as_json(found: "dict[Shape, Figures]") -> dict[str, Any]:
-    """All that there is to say, as plain data."""
+    """All facts as plain data."""
     import torch
 
     from gptloss.models.fast import plan, record
@@ -117,7 +117,7 @@ def _rows(shape: "Shape", figures: "Figures") -> list[dict[str, Any]]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """The same to read."""
+    """The same as a table to read."""
     packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items() if found)
     lines = [
         ("version", f"gptloss {facts['gptloss']}, Python {facts['python']}, {sys.platform}"),

@@ -101,7 +101,7 @@ def made_as_json(
 
 
 def _provenance(model: "LanguageModel", read: int, bos: bool) -> dict[str, Any]:
-    """Of a text of which so many tokens were read: when the context is full, the last ones anew at every step."""
+    """The provenance after so many tokens: when the context is full, the last ones are read anew at every step."""
     if read <= (limit := model.info.context_length):
         return provenance(model, bos=bos)
     return provenance(model, bos=bos, convention="sliding", window=limit, stride=1)

@@ -16,7 +16,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
     def print_help(self, file: Any = None) -> None:
-        """As ever, but a full disk is told."""
+        """Print the help as argparse does, and report a full disk."""
         stdout.write(self.format_help())
 
 

@@ -35,7 +35,7 @@ def add_compute(parser: argparse.ArgumentParser, precisions: Sequence[str] = EXA
 
 
 def use_compute(kernel: str | None, threads: int | None) -> None:
-    """Have this process compute so from now on. Raises `GptlossError` for what it cannot do."""
+    """Make this process compute as the options say. Raises `GptlossError` for what it cannot do."""
     if kernel is not None:
         from gptloss.models.fast import plan
 
@@ -48,14 +48,14 @@ def use_compute(kernel: str | None, threads: int | None) -> None:
 
 
 def use_threads(count: int) -> None:
-    """Have PyTorch compute on so many threads from now on."""
+    """Make PyTorch compute on this many threads."""
     import torch
 
     torch.set_num_threads(count)
 
 
 def load(options: argparse.Namespace) -> "LanguageModel":
-    """The model that the options ask for, and the process set to compute as they say. Raises `GptlossError`."""
+    """Set the process to compute as the options say, and load their model. Raises `GptlossError`."""
     use_compute(options.kernel, options.threads)
     return load_model(options.model, dtype="float64" if options.precision == "float64" else "float32")
 

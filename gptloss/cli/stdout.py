@@ -7,7 +7,7 @@ from gptloss.errors import GptlossError
 
 
 def check() -> None:
-    """Let characters that the console lacks, as `·` may be, be escapes. Raises `GptlossError` if it is closed."""
+    """Print characters that the console lacks, such as `·`, as escapes. Raises `GptlossError` if it is closed."""
     if sys.stdout is None:
         raise GptlossError("Standard output is closed; send it to a file or to another program.")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -32,5 +32,5 @@ def write(text: str) -> None:
 
 
 def _drop() -> None:
-    """Send what is left in the buffer nowhere: Python would try it once more at the end."""
+    """Drop what is left in the buffer; Python would try to write it once more at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

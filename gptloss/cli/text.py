@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Tokens of a text: they take 1 GB with GPT-2's states, each token 7 kB and then 2.5 kB to be written as JSON.
 MOST = 100_000
-# No text has so many characters to a token; where it cannot be cut into pieces it is not even read to its end.
+# No text has this many characters a token. A text that cannot be cut into pieces is not read beyond that.
 CHARACTERS = 32
 # How many of the likeliest tokens are written for each position.
 TOP = 5
@@ -61,7 +61,7 @@ def _text(options: argparse.Namespace) -> str:
 
 
 def _read(file: str) -> tuple[str, bytes]:
-    """What to call the text, and its bytes: no more of them than a text that is not too long can have."""
+    """The name of the text and its bytes, at most as many as the longest allowed text can have."""
     name = "Standard input" if file == "-" else file
     with readable(name), nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as source:
         raw = source.read(4 * CHARACTERS * MOST + 1)
@@ -70,7 +70,7 @@ def _read(file: str) -> tuple[str, bytes]:
 
 
 def _check_length(name: str, text: str, tokenizer: Tokenizer) -> None:
-    """Raise `GptlossError` for a text that is too long, as soon as that is seen; no weights are needed."""
+    """Raise `GptlossError` for a text that is too long, before any weights are loaded."""
     _check(name, len(text) // CHARACTERS)
     tokens = 0
     for some in encoded(tokenizer, pieces_of(text)):

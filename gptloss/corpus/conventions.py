@@ -50,7 +50,7 @@ def plan(
     stride: int | None = None,
     bos: bool | None = None,
 ) -> Plan:
-    """A convention for a model; what is left out is as the convention has it.
+    """A convention for a model. An argument that is left out takes the convention's own value.
 
     The window is the model's context. The stride is the window; in `strided`, half of it. Only `rolling` reads a
     start token, if the model has one. Raises `GptlossError` for numbers that the model or the convention cannot have.
@@ -82,7 +82,7 @@ def _check_stride(convention: Convention, window: int, stride: int) -> None:
 
 
 def sentence(plan: Plan) -> str:
-    """The convention said out loud, with its numbers."""
+    """The convention and its numbers as a sentence."""
     start = "the start token first" if plan.bos else "no start token"
     moves = "one after the other" if plan.stride == plan.window else f"that move on by {plan.stride:,}"
     context = f"{plan.window - plan.stride:,} or more before it after the first window"

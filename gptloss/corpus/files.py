@@ -54,7 +54,7 @@ class Sums:
         self.log_likelihood += window.log_probas.double().sum().item()
 
     def result(self, plan: Plan) -> CorpusLoss | None:
-        """The means of these sums, without what a window has; None if nothing is scored."""
+        """The means of these sums, without the numbers of single windows; None if nothing is scored."""
         if not self.tokens:
             return None
         return CorpusLoss(plan, self.tokens, self.words, self.bytes, self.log_likelihood, (), (), (), (), (), ())

@@ -30,7 +30,7 @@ def log_probas(model: LanguageModel, hidden: Float[Tensor, "n d"], targets: Int[
 
 
 def _is_linear(layer: Any) -> bool:
-    """Whether a part of a layer's output can be had from a part of its weight."""
+    """Whether a part of the layer's weight gives the same part of its output."""
     return isinstance(layer, nn.Linear | Tied) and not layer.weight.is_mkldnn
 
 

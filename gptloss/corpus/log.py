@@ -32,20 +32,20 @@ from gptloss.models.hashes import sha256
 from gptloss.provenance import checksums
 
 MARK = b'{"gptloss": "corpus", '
-# No first line is longer, so that of another file no more is read.
+# No first line of a log is longer, so no more is read of what may be another file.
 HEADER = 1 << 24
 
 
 @dataclass(frozen=True)
 class Computed:
-    """How the run of a log computes: one that goes on has to do the same."""
+    """How the run of a log computes. A resumed run has to do the same."""
 
     kernels: Kernels
     threads: int
 
 
 def computed(path: Path) -> Computed | None:
-    """What the log says of that; None if there is no log yet.
+    """How the run of this log computes; None if there is no log yet.
 
     Raises `GptlossError` for a kernel that this machine does not have.
     """
@@ -144,7 +144,7 @@ class Log:
             raise self._unusable(error) from None
 
     def _cut(self, place: int) -> None:
-        """From here on the log is written."""
+        """Stop reading the log and begin to write it."""
         self._reading = False
         self._file.seek(place)
         self._file.truncate()
@@ -162,7 +162,7 @@ class Log:
 
 
 def _told(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """What is other in a run than in that of the log."""
+    """How a run differs from that of the log, and what to do."""
     before, now = theirs.get(key), ours[key]
     if key == "kernels":
         return f"it was computed with other kernels; leave --kernel and {kernel_plan.VARIABLE} out, or"

@@ -21,7 +21,7 @@ def check_apart(inputs: Sequence[Path], outputs: Sequence[tuple[str, Path]]) -> 
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, by links too, or would."""
+    """Whether two paths name one file, through links too, or would if it existed."""
     try:
         return one.samefile(other)
     except (OSError, ValueError):  # one is not there
@@ -31,7 +31,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def check_free(path: Path, is_ours: Callable[[Path], bool], overwrite: bool) -> None:
-    """Raise `GptlossError` if what is there is no file, or none that gptloss wrote and `overwrite` is not set."""
+    """Raise `GptlossError` for what is no file, and without `overwrite` for a file that gptloss did not write."""
     if not path.name or path.is_dir():
         raise GptlossError(f"{path} is a folder; name a file in it.")
     if path.exists() and not path.is_file():
@@ -44,7 +44,7 @@ def check_free(path: Path, is_ours: Callable[[Path], bool], overwrite: bool) -> 
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Nobody else writes this file meanwhile; a process that dies lets go.
+    """Keep other processes from writing this file. A process that dies releases it.
 
     Raises `GptlossError` if another process writes it, and if its folder cannot be written.
     """

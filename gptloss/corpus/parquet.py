@@ -18,7 +18,7 @@ MAGIC = b"PAR1"
 
 
 def unfinished(path: Path) -> Path:
-    """Where the lines are until the file is whole."""
+    """Where the lines are written until the file is whole."""
     return path.with_name(f"{path.name}.unfinished")
 
 
@@ -73,7 +73,7 @@ class PerToken:
                 self._give_up()
 
     def describe(self, origin: dict[str, Any]) -> None:
-        """Put where the numbers come from into the file: its schema's metadata has it as `provenance`, in JSON."""
+        """Write the provenance into the file, in JSON, as `provenance` in the metadata of its schema."""
         self._writer.add_key_value_metadata({"provenance": json.dumps(origin)})
 
     def add(self, file: str, part: str, number: int, scored: ScoredWindow, bos: bool, tokenizer: Tokenizer) -> None:

@@ -11,7 +11,7 @@ from gptloss.corpus.conventions import Plan
 from gptloss.corpus.scoring import ScoredWindow
 from gptloss.errors import GptlossError
 
-# Losses are counted in so many bins of so many nats; the last one holds all that are higher, too.
+# Losses are counted in `BINS` bins of `BIN` nats; the last bin holds all higher ones too.
 BINS = 80
 
 
@@ -82,7 +82,7 @@ class CorpusLoss:
 
 
 class Tally:
-    """Adds scored windows up, of one text or of several."""
+    """Adds up scored windows of one text or of several."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -32,7 +32,7 @@ def pieces_of(source: str | Path, name: str | None = None) -> Iterator[str]:
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """What goes wrong in this block with reading the file called `name` becomes a `GptlossError`."""
+    """Turn an error of reading the file called `name` into a `GptlossError`."""
     try:
         yield
     except IsADirectoryError:
@@ -61,7 +61,7 @@ def _decoded(path: Path, name: str) -> Iterator[str]:
 
 
 def line_ends_sentence(pieces: Iterable[str], name: str) -> str:
-    """What there is to know of the CRLF line ends of a text that comes in pieces; nothing if it has none."""
+    """A sentence on the CRLF line ends of a text that comes in pieces; empty if it has none."""
     count, before = 0, ""
     for piece in pieces:
         count += piece.count("\r\n") + (before == "\r" and piece[:1] == "\n")
@@ -116,8 +116,8 @@ def _from(pieces: Iterator[str], at: int) -> Iterator[str]:
 def encoded(tokenizer: Tokenizer, pieces: Iterable[str]) -> Iterator[tuple[Token, ...]]:
     """The tokens of the text that the pieces make, piece by piece; the same as if it were encoded whole.
 
-    The text is cut only where the tokenizer's `breaks` allow; until there is such a place it is held. A tokenizer
-    without `breaks` gets it whole. Raises `GptlossError` as the tokenizer does.
+    The text is cut only where the tokenizer's `breaks` allow; until such a place comes, the text is held in memory. A
+    tokenizer without `breaks` gets it whole. Raises `GptlossError` as the tokenizer does.
     """
     breaks: re.Pattern[str] | None = getattr(tokenizer, "breaks", None)
     held: list[str] = []

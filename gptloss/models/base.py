@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What there is to say about a model without loading it.
+    """What is known of a model before it is loaded.
 
     `context_length` is the number of tokens it can read at once, `parameters` the number of its weights, `size`
     its bytes on the disk; `weights` says where the weights come from, in a few words. `bos_id` is the token that a
@@ -67,7 +67,7 @@ class LanguageModel(Protocol):
     alone. The halves are apart because the logits of one token are V numbers (201 kB for GPT-2) and its
     hidden state only d (3 kB): keep the second, make the first when asked.
 
-    A model whose numbers hang on the length of the longest row it reads has `moves = True`, which others need not
+    A model whose numbers depend on the length of the longest row it reads has `moves = True`, which others need not
     have: its rows of different lengths are read one by one.
     """
 

@@ -120,7 +120,7 @@ def fewest(held: Float[np.ndarray, " v"], share: float) -> int:
 
 
 def log_spaced_ranks(v: int, points: int) -> Int[np.ndarray, " n"]:
-    """At most so many ranks from 1 to V, evenly spaced in their logarithm."""
+    """At most `points` ranks from 1 to V, evenly spaced in their logarithm."""
     return np.unique(np.geomspace(1, v, points).round().astype(int))
 
 

@@ -81,7 +81,7 @@ def _models(settings: Settings) -> None:
 
 
 def _read_others() -> None:
-    """Whatever the browser sends, only what this visitor may name."""
+    """Take what the browser sends, as far as this visitor may name it."""
     names = filter(access.allowed, map(str, st.session_state.others))
     session.change(others=tuple(names)[: MOST_MODELS - 1], spot=None)
 

@@ -13,7 +13,7 @@ from gptloss.numbers import in_units, perplexity_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.models import fit
 from gptloss.serving.readings import Reading, reading
-from views.compare.sides import UnreadSide, remember, sides, unread_sides
+from views.compare.sides import UnreadSide, compute_while_loaded, sides, unread_sides
 from views.shared.markdown import literal
 from views.shared.scored_text import report
 from views.visit.settings import Settings
@@ -58,7 +58,7 @@ def _read_all(settings: Settings) -> list[tuple[UnreadSide, Reading]]:
                 found.append((side, _read(side, bar)))
                 if crowded:
                     so_far = sides([side for side, result in found if result.batch], settings)
-                    remember(so_far if len(so_far) > 1 else [], settings.units)
+                    compute_while_loaded(so_far if len(so_far) > 1 else [], settings.units)
     place.empty()
     return found
 
@@ -71,7 +71,7 @@ def _doing(side: UnreadSide, count: int, settings: Settings) -> str:
 
 
 def _read(side: UnreadSide, bar: DeltaGenerator) -> Reading:
-    """The rows, scored; that a model cannot be loaded is what is wrong with all of them."""
+    """The rows, scored. If the model cannot be loaded, that is the error of all rows."""
     try:
         return reading(side.question, lambda done, total: report(bar, done, total))
     except GptlossError as error:

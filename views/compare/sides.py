@@ -81,7 +81,7 @@ def sides(wanted: Sequence[UnreadSide], settings: Settings) -> list[Side]:
 
 
 def _scored(side: UnreadSide) -> ScoredBatch | None:
-    """What was scored of it; None if nothing was, or the model can no longer be loaded."""
+    """Its scored rows; None if no row was scored, or if the model can no longer be loaded."""
     try:
         return reading(side.question).batch
     except GptlossError:
@@ -89,7 +89,7 @@ def _scored(side: UnreadSide) -> ScoredBatch | None:
 
 
 def _row_shown(batches: Sequence[ScoredBatch], settings: Settings) -> int:
-    """The chosen row; the last one if none was chosen, or none of that number was scored."""
+    """The chosen row; the last one if none was chosen, or if the chosen one was not scored."""
     numbers = {row.number for batch in batches for row in batch.rows}
     return settings.spot[0] if settings.spot and settings.spot[0] in numbers else max(numbers, default=1)
 
@@ -130,11 +130,11 @@ def logits(side: Side) -> Float[Tensor, " v"]:
     return _lines.get((side.question, start), lambda: side.batch.model.head(hidden))[side.column - start]
 
 
-def remember(shown: Sequence[Side], units: Units) -> None:
-    """Ask those models that are in memory for what the page shows of their weights: it is kept when they are gone."""
+def compute_while_loaded(shown: Sequence[Side], units: Units) -> None:
+    """Let the models that are in memory compute all that the page shows; it is kept when they have gone."""
     for side in shown:
         if in_memory(side.question.model):
-            with suppress(GptlossError):  # the page asks again, and says it
+            with suppress(GptlossError):  # the page asks again, and shows the error
                 ladder(side, units)
                 logits(side)
 

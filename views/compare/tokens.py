@@ -43,14 +43,14 @@ def token_comparison(unread: Sequence[UnreadSide]) -> None:
         return
     _row_chooser(shown[0])
     bars = st.container()
-    if opening := session.just_opened():  # nothing is to jump
+    if opening := session.just_opened():  # so that nothing jumps
         with bars:
             _token_bars(shown, unread, settings)
     _differences(shown, settings)
     _expected(shown, settings)
     _ladders(shown, unread, settings)
     _tables(shown)
-    if not opening:  # the slowest to draw, so last: what a click asked for is there before
+    if not opening:  # the slowest to draw, so it comes after what a click asked for
         with bars:
             _token_bars(shown, unread, settings)
 
@@ -151,7 +151,7 @@ def _divergence(n: int, one: Side, other: Side, settings: Settings) -> None:
         return
     try:
         p, q = logits(one)[None], logits(other)[None]
-    except GptlossError:  # the ladder says it
+    except GptlossError:  # the ladder shows the error
         return
     there, back = (in_units(kl_divergence(*pair).item(), settings.units) for pair in ((p, q), (q, p)))
     log, units = LOGARITHMS[settings.units].latex, rf"\text{{{settings.units}}}"

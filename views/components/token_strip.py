@@ -55,7 +55,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class _Told:
-    """What the browser was last told to mark, the how-manieth time, and what it marks since then."""
+    """The token that the browser was last told to mark, the number of that message, and the token it marks now."""
 
     at: int
     turn: int

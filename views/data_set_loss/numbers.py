@@ -30,7 +30,7 @@ TICK, SHORT = 0.5, 0.4
 
 
 def second_model(settings: Settings) -> None:
-    """Another model that is here, to read the same after the first."""
+    """A second model that reads the same text after the first."""
     names = [name for name in access.models() if name != settings.model and _here(name)]
     if settings.second not in ("", *names):
         session.correct("", always=True, second="")
@@ -87,7 +87,7 @@ def losses_and_run(settings: Settings) -> bool:
 
 
 def _first(wanted: list[Job]) -> BackgroundRun | None:
-    """The run of the chosen model: the large figures are of it, whatever there is of the second."""
+    """The run of the chosen model: the large figures are its own, whatever the second has."""
     return runs.find_run(wanted[0]) if wanted else None
 
 
@@ -117,7 +117,7 @@ def _spread(result: CorpusLoss, settings: Settings) -> str:
 
 
 def _buttons(wanted: list[Job], shown: list[BackgroundRun]) -> None:
-    """Stop one's own run; begin one, or join another visitor's."""
+    """Buttons that stop the visitor's own run, begin one, or join another visitor's."""
     done = len(shown) == len(wanted) and all(run.state == "done" for run in shown)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-run"):
         if any(map(_is_mine, shown)):
@@ -180,7 +180,7 @@ def _live() -> None:
 def _progress(run: BackgroundRun) -> None:
     try:
         total = tokens_to_score(run.job)
-    except GptlossError:  # the run will say so itself
+    except GptlossError:  # the run shows the error itself
         return
     left = run.seconds_left(total)
     title = find(run.job.model).info.title

@@ -99,7 +99,7 @@ def _look(number: int | None) -> None:
 
 
 def _chooser(run: BackgroundRun, look: int | None) -> None:
-    """Buttons: a field for the number would lose it if a tick that is on its way drew the page a second time."""
+    """Buttons, because a field would lose its number if a tick under way drew the page a second time."""
     last = len(run.windows)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="data-chooser"):
         back, on = ":material/arrow_back:", ":material/arrow_forward:"

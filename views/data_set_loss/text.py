@@ -85,7 +85,7 @@ def _verdict() -> None:
 
 
 def _fetch() -> None:
-    """Have it, with a bar; a sentence if that is not possible."""
+    """Fetch it, with a bar; show a sentence if that is not possible."""
     place = st.empty()
     place.progress(0.0, "Fetching The Verdict …")
 

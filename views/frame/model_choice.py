@@ -24,7 +24,7 @@ def choose_model(name: str) -> None:
 
 
 def _rows_for(name: str, before: str) -> dict[str, Any]:
-    """Rows that pair up in the tokens of the model `before` and not in this one's: each as one whole text."""
+    """Each row as a whole text, if its input and target pair up in the tokens of `before` and not in those of `name`."""
     current = session.settings()
     if current.targets is None:
         return {}

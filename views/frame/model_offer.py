@@ -18,7 +18,7 @@ FETCHING = "fetching"
 
 
 def offer(name: str) -> None:
-    """A card for a model that was asked for and is not here."""
+    """A card that offers to fetch a model."""
     fetch = downloads.state(name)
     with st.container(border=True, key=f"offer-{name}", gap="xsmall"):
         if fetch is not None and fetch.running:
@@ -33,11 +33,11 @@ def _progress(name: str, fetch: downloads.Fetch) -> None:
         st.rerun()
     progress = fetch.progress
     share = progress.done / progress.total if progress.total else 0.0
-    known = progress.total >= 1_000_000  # less are not bytes but steps
+    known = progress.total >= 1_000_000  # smaller totals count steps, not bytes
     amount = f" · {size_text(progress.done)} of {size_text(progress.total)}" if known else ""
     st.text(f"{title(name)}: {progress.doing}{amount}")
     st.progress(min(share, 1.0))
-    if access.any_model() or session.recall(FETCHING, "") == name:  # of a hosted app only who began it
+    if access.any_model() or session.recall(FETCHING, "") == name:  # in a hosted app only the visitor who began it
         st.button("Cancel", icon=":material/close:", key=f"cancel-{name}", on_click=fetch.stop)
 
 
@@ -64,7 +64,7 @@ def _question(name: str, fetch: downloads.Fetch | None) -> None:
 
 
 def _known(name: str) -> str:
-    """What there is to know of a model before it is here."""
+    """What is known of a model before it is fetched."""
     if name not in REGISTRY:
         return ""
     info = REGISTRY[name].info
@@ -93,6 +93,6 @@ def _not_now(name: str) -> None:
 
 
 def offers(names: Iterable[str]) -> None:
-    """A card for each model that was asked for and is not here."""
+    """A card for each model that has to be fetched."""
     for name in names:
         offer(name)

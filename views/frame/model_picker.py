@@ -11,7 +11,7 @@ from views.visit import access, session
 
 
 def picker() -> None:
-    """Choose the model, with what there is to know of it; and whether texts begin with its start token."""
+    """Choose the model, and whether texts begin with its start token; some facts about the model stand between."""
     current = session.settings()
     names = access.models()
     session.give("model", current.model)

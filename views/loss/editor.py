@@ -148,7 +148,7 @@ def _shifted_text(text: str) -> str:
 
 
 def _read(shown: Rows) -> None:
-    """Take what stands in the boxes into the settings.
+    """Copy what stands in the boxes to the settings.
 
     Several changes may arrive in one run. The first reads all boxes, which still are as `shown`; a button does so
     too before it moves rows, so that nothing typed is lost.

@@ -28,7 +28,7 @@ TABLE_TOP = 20
 
 
 @st.fragment
-def look_inside() -> None:
+def ladder_and_charts() -> None:
     """The ladder table, the steps explained, and the charts of the chosen p_ij."""
     session.write_link()
     settings = session.settings()

@@ -22,7 +22,7 @@ QUICK = 300
 
 
 def explored(settings: Settings) -> ScoredBatch | None:
-    """The rows scored, with a bar if that takes long; a sentence for each row that cannot be; `at` put right.
+    """Score the rows, with a bar if that takes long; show a sentence for each row that fails, and correct `at`.
 
     A row longer than the context is read by windows. None if no row can be scored.
     """
@@ -73,7 +73,7 @@ def _windows(batch: ScoredBatch, settings: Settings) -> None:
 
 
 def _row_error(number: int, error: GptlossError, rows: tuple[str, ...]) -> None:
-    """What is wrong with a row; of an only row, that is the whole text."""
+    """What is wrong with a row; an only row is called the text."""
     alone = len(rows) == 1
     left_out = "The text is not scored" if alone else f"Row {number} is left out"
     sentence = str(error) if rows[number - 1] or not alone else "The text is empty; write at least two tokens."

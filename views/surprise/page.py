@@ -30,7 +30,7 @@ LOGS = formats("%.4f", "loss", "mean", *(f"top_{k}_log_proba" for k in range(1, 
 SHARE = {"share": st.column_config.NumberColumn(format="percent")}
 
 
-def numbers(batch: ScoredBatch, settings: Settings) -> None:
+def text_figures(batch: ScoredBatch, settings: Settings) -> None:
     """The text in four numbers, each with what it is spread over."""
     result, units = totals(batch), settings.units
     base = LOGARITHMS[units].base
@@ -53,7 +53,7 @@ def numbers(batch: ScoredBatch, settings: Settings) -> None:
 
 
 @st.fragment
-def surprise() -> None:
+def coloured_text() -> None:
     """The text, coloured; what the model expected at the chosen token, sent first; the loss along the text."""
     settings = session.settings()
     batch = scored(settings)
@@ -118,7 +118,7 @@ def _losses(question: Question, at: tuple[int, int], units: Units) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def charts(question: Question, units: Units) -> None:
+def text_charts(question: Question, units: Units) -> None:
     """Where the loss is: by sentence, by rank, by token, by word. No click changes these."""
     batch = batch_of(question)
     left, right = st.columns(2, gap="medium")
@@ -143,7 +143,7 @@ def _ranks(batch: ScoredBatch) -> str:
 
 
 @st.fragment
-def tables() -> None:
+def text_tables() -> None:
     """Every token, word and sentence as a table; the tokens as a file."""
     settings = session.settings()
     batch = scored(settings)

@@ -50,7 +50,7 @@ SAMPLES = (
 )
 
 
-def chooser(settings: Settings) -> None:
+def text_choice(settings: Settings) -> None:
     """The text box, with the samples and the file beside it."""
     left, right = st.columns([3, 2], gap="medium")
     with left:

@@ -130,11 +130,11 @@ def _tick() -> None:
         st.empty()
     done = _made(ways, goal)
     if done and goal > settings.made:
-        session.change(made=goal)  # before it is drawn: what was seen is not taken back
+        session.change(made=goal)  # before it is drawn, so that nothing seen is taken back
     _both(goal)
     if _playing() and session.settings().made == MOST_MADE:
         _set_playing(False)
-        st.rerun()  # the buttons are to show it
+        st.rerun()  # so that the buttons show it
     ticks.rest("paths", done=done and not _playing())
 
 

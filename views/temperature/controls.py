@@ -66,7 +66,7 @@ def _number(field: str, label: str, high: int, value: int) -> None:
 
 
 def _read(field: str) -> None:
-    """Take over what the visitor has set."""
+    """Copy what the visitor has set to the settings."""
     value = st.session_state[field]
     if value != getattr(session.settings(), field) and not ticks.is_echo(field, value):
         change_sampling(**{field: value})

@@ -31,7 +31,7 @@ STRIP = "sampling-strip"
 SOURCES = {"text": "The chosen position of my text", "book": "The book’s nine words"}
 SMALL_PROBAS = formats("%.4f", "logit") | formats("%.4e", "before", "after")
 BOOK_PROBAS = formats("%.4f", "logit", "before", "after")
-# A text of so many tokens has its curve within a second; of a longer one a part is worked out at every tick.
+# A text of up to this many tokens has its curve within a second; a longer one gets a part of it at every tick.
 QUICK, TICK = 256, 0.1
 # Expected draws below which the bars show chance more than probability.
 FEW = 5
@@ -48,7 +48,7 @@ def source_choice(settings: Settings) -> None:
 
 
 @st.fragment(key=CHARTS)
-def reshape() -> None:
+def sampling_charts() -> None:
     """The strip, the controls, and the charts of one distribution before and after, which are sent first."""
     settings = session.settings()
     subject = subject_of(settings)

@@ -31,7 +31,7 @@ VIEWS = {"probas": "Probabilities", "logits": "Logits"}
 
 
 @st.fragment
-def look_around() -> None:
+def position_view() -> None:
     """The strip, and everything about the position that is chosen in it.
 
     The charts are sent first, and of them the bars, which need no more than is kept of every position: the browser
@@ -174,7 +174,7 @@ def _likeliest(
     _position: ChosenPosition,
     _said: str,
 ) -> None:
-    """What was drawn once is replayed, for any visitor; `_here` and what is said of it follow from the rest."""
+    """What was drawn once is replayed, for any visitor; `_position` and what is said of it follow from the rest."""
     title = position_title(_position.batch, *at)
     many, view = shown
     first = _position.first(many)

@@ -26,7 +26,7 @@ def to_query(settings: Settings) -> dict[str, str | list[str]]:
 def from_query(
     query: Mapping[str, Sequence[str]], models: Sequence[str] = tuple(REGISTRY), any_model: bool = False
 ) -> tuple[Settings, list[str]]:
-    """The settings a link asks for, and a sentence for each value that was no good.
+    """The settings a link asks for, and a sentence for each value that could not be used.
 
     `models` are those a link may name; with `any_model` also a folder and `hf:owner/name`. A bad value falls back
     to its default alone; all others hold.

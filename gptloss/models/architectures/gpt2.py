@@ -106,7 +106,10 @@ class GPTModel(nn.Module):
 
 
 class GPT2:
-    """A `GPTModel` as a `LanguageModel`: in evaluation mode, its weights frozen; GPT-2's tokenizer unless told."""
+    """A `GPTModel` as a `LanguageModel`: in evaluation mode, its weights frozen.
+
+    The tokenizer is GPT-2's unless another is given.
+    """
 
     def __init__(self, info: ModelInfo, network: GPTModel, tokenizer: Tokenizer | None = None) -> None:
         self.info = info
@@ -136,7 +139,7 @@ class GPT2:
 def untrained(cfg: GPTConfig = GPTConfig(), seed: int = 123) -> GPTModel:
     """A GPT-2 with random weights, the same for the same seed.
 
-    The caller's random state is as it was afterwards.
+    It leaves the caller's random state as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

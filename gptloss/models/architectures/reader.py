@@ -10,7 +10,7 @@ from torch import Tensor
 from gptloss.errors import GptlossError, TooLongError
 from gptloss.models.base import LanguageModel, ModelInfo
 
-# Room for so many tokens at first; it is doubled when it is full.
+# Room for this many tokens at first; it doubles when it is full.
 ROOM = 64
 
 
@@ -24,7 +24,7 @@ class KeyValues:
     def extend(
         self, key: Float[Tensor, "b h t k"], value: Float[Tensor, "b h t k"]
     ) -> tuple[Float[Tensor, "b h s k"], Float[Tensor, "b h s k"]]:
-        """Those of all s tokens read, after the last t of them came in."""
+        """Add the keys and values of t tokens; give those of all s tokens read so far."""
         b, h, t, k = key.shape
         room = key.new_empty(2, b, h, 0, k) if self._room is None else self._room
         start, self.length = self.length, self.length + t

@@ -161,7 +161,7 @@ def _stated(config: dict[str, Any], folder: Path) -> tuple[str, int, dict[str, A
 
 
 def check(name: str, folder: Path) -> None:
-    """What can be said against a checkpoint by its config and tokenizer alone, as a `GptlossError`."""
+    """Raise `GptlossError` for a checkpoint whose config or tokenizer cannot be used."""
     config = weights.read_json(folder / "config.json")
     architecture, v, _ = _stated(config, folder)
     from gptloss.models.checkpoints import gpt2

@@ -36,7 +36,7 @@ def entry() -> Entry:
 
 
 def files() -> Files:
-    """The kept weights; none of those that could not be kept, or are damaged, and so are made anew."""
+    """The kept weights; none if they could not be kept or are damaged, because then they are made anew."""
     kept = store.folder(NAME)
     try:
         weights.headers(kept)

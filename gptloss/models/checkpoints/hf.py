@@ -98,7 +98,7 @@ class _Past:
 
 
 class _Given(nn.Module):
-    """In the place of a model's body: gives the states that it is given."""
+    """Stands in for a model's body and gives back the states that it was given."""
 
     def __init__(self, outputs: type[Any]) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ def _check_tensors(found: dict[str, Any], network: nn.Module, folder: Path) -> N
 
 
 def _like(name: str) -> str:
-    """The name of a tensor or module without the numbers in it: a layer too many is like the others."""
+    """The name of a tensor or module without its numbers, so that all layers have the same name."""
     return re.sub(r"\d+", "0", name)
 
 

@@ -37,7 +37,7 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file: what its header says. Its bytes are `size` many, from `start` on."""
+    """A tensor in a file: what its header says. It has `size` bytes, from `start` on."""
 
     file: Path
     shape: tuple[int, ...]

@@ -162,7 +162,7 @@ def _wanted(repo: str, files: dict[str, "RepoSibling"]) -> tuple[list["RepoSibli
 
 
 def _fetch(api: "HfApi", repo: str, commit: str, file: "RepoSibling", name: str, bar: Any) -> None:
-    """Have a file in the cache; a large one that is damaged, there or on the way, is fetched anew once."""
+    """Bring a file into the cache; a large one that is damaged, there or on the way, is fetched once more."""
     for _ in range(2):
         path = Path(api.hf_hub_download(repo, file.rfilename, revision=commit, cache_dir=cache(), tqdm_class=bar))
         with path.open("rb") as stream:
@@ -192,7 +192,7 @@ def _bar(report: Report, before: int, total: int) -> Any:
 
 @contextmanager
 def _alone(place: Path, name: str) -> Iterator[None]:
-    """Nobody else fetches or removes the same repository meanwhile; what killed downloads left of it is deleted."""
+    """Keep other processes from the same repository, and delete what killed downloads left of it."""
     locks = place.parent / ".locks" / place.name
     locks.mkdir(parents=True, exist_ok=True)
     try:

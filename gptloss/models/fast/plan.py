@@ -23,10 +23,10 @@ VARIABLE = "GPTLOSS_KERNEL"
 # What a product may be off by, root mean square, of numbers of size 1: accuracy counts before speed. F.linear is off
 # by 2.5e-7 to 3.6e-7 on the processors that were tried; oneDNN by up to 5.8e-7, where it adds thousands in one chain.
 EXACT = 4e-7
-# So much quicker must a kernel be to be worth other last digits, and a second copy of the weights for a while.
+# A kernel must be this much quicker to be worth other last digits and, for a while, a second copy of the weights.
 QUICKER = 1.05
 
-# From so many rows on, this kernel; fewer rows than the first are left to F.linear.
+# Pairs of a number of rows and the kernel from there on; fewer rows than the first are left to F.linear.
 Choice = tuple[tuple[int, Kernel], ...]
 Kernels = Mapping[Shape, Choice]
 PACKED: Choice = ((MANY, "packed"),)

@@ -28,9 +28,9 @@ TOLD = (
     "MKL_ENABLE_INSTRUCTIONS",
     "OPENBLAS_CORETYPE",
 )
-# Seconds that another process, which measures, is waited for.
+# Seconds to wait for another process that measures.
 PATIENCE = 60
-# What a file that is not there, or is damaged, may raise.
+# What reading a missing or damaged file may raise.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -104,7 +104,7 @@ def place() -> Path:
 
 
 def machine() -> dict[str, Any]:
-    """What kernels and digits hang on."""
+    """What kernels and digits depend on."""
     import numpy
 
     return {

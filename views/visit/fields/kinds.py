@@ -24,7 +24,7 @@ MAX_ROWS = 8
 
 @dataclass
 class Link:
-    """The query of a link, the models that it may name, and a sentence for each value that was no good."""
+    """The query of a link, the models that it may name, and a sentence for each value that could not be used."""
 
     query: Mapping[str, Sequence[str]]
     models: Sequence[str]
@@ -62,7 +62,7 @@ class Kind(Generic[T]):
         raise NotImplementedError
 
     def read(self, link: Link, default: T) -> T:
-        """The value that the link names; the default, with a notice, for one that is no good."""
+        """The value that the link names; the default, with a notice, for one that cannot be used."""
         raise NotImplementedError
 
     def write(self, value: T) -> str | list[str]:
@@ -85,7 +85,7 @@ class _Word(Kind[T]):
     """A value that is one word."""
 
     def parse(self, word: str) -> T | None:
-        """The value, or None for a word that is no good."""
+        """The value, or None for a word that cannot be used."""
         raise NotImplementedError
 
     def read(self, link: Link, default: T) -> T:
