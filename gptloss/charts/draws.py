@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss.charts.colours import RUNS
-from gptloss.charts.sampling import AFTER, BARS, BOTTOM, TOP, SampledDistribution, tall_figure, token_axis
+from gptloss.charts.sampling import AFTER, BARS, BOTTOM, TOP, tall_figure, token_axis
 from gptloss.charts.theme import TEXT_SIZE, plain, quiet_axis
+from gptloss.prediction.sampled import SampledDistribution
 
 DRAWN, ON_DRAWN = RUNS[1], "#ffffff"
 ROW = 30

@@ -1,20 +1,17 @@
 """The charts of "Temperature and sampling": a distribution before and after."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Float, Int
 
 from gptloss.charts.colours import GUESS, MODEL, TARGET
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.numbers import proba_text
-from gptloss.prediction.distribution import Distribution, log_spaced_ranks
-from gptloss.prediction.sampling import Sampler
+from gptloss.prediction.distribution import log_spaced_ranks
+from gptloss.prediction.sampled import SampledDistribution
 
 BEFORE, AFTER = MODEL, TARGET
 # The likeliest tokens that have a bar.
@@ -28,66 +25,22 @@ LETTERS = 14
 CLEAR = "rgba(0, 0, 0, 0)"
 
 
-@dataclass(frozen=True, eq=False)
-class SampledDistribution:
-    """The choice of a next token: V logits, what each token is called, how one is sampled, which one really came."""
+def shown_ids(choice: SampledDistribution) -> tuple[int, ...]:
+    """The likeliest tokens, and at last the one that really came if it is not among them."""
+    likeliest = choice.before.likeliest(BARS)
+    return likeliest if choice.target is None or choice.target in likeliest else (*likeliest, choice.target)
 
-    logits: Float[Tensor, " v"]
-    label: Callable[[int], str]
-    sampler: Sampler
-    target: int | None = None
 
-    @cached_property
-    def before(self) -> Distribution:
-        """The model's own distribution: temperature 1, all tokens."""
-        return Distribution(self.logits)
+def _bar_places(choice: SampledDistribution) -> list[float]:
+    """Where the bars stand, from the top; a gap before a token that is far behind the others."""
+    ids = shown_ids(choice)
+    gap = choice.target is not None and len(ids) > BARS and choice.before.place(choice.target) > BARS + 1
+    return [k + 0.6 if gap and k == BARS else float(k) for k in range(len(ids))]
 
-    @cached_property
-    def heated(self) -> Distribution:
-        """The distribution after the temperature, before anything is cut off; at temperature 0 the model's own."""
-        return Distribution(self.logits.double() / (self.sampler.temperature or 1))
 
-    @cached_property
-    def keeps(self) -> Bool[Tensor, " v"]:
-        """Which tokens are not cut off."""
-        return self.sampler.keeps(self.logits)
-
-    @cached_property
-    def kept(self) -> int:
-        """How many tokens are not cut off."""
-        return int(self.keeps.sum())
-
-    @cached_property
-    def after(self) -> Float[Tensor, " v"]:
-        """ln of the probabilities that are sampled from, in float64; minus infinity for what is cut off."""
-        return self.heated.log_probas.masked_fill(~self.keeps, -math.inf).log_softmax(-1)
-
-    @cached_property
-    def ids(self) -> tuple[int, ...]:
-        """The likeliest tokens, and at last the one that really came if it is not among them."""
-        likeliest = self.before.likeliest(BARS)
-        return likeliest if self.target is None or self.target in likeliest else (*likeliest, self.target)
-
-    @property
-    def places(self) -> list[float]:
-        """Where the bars stand, from the top; a gap before a token that is far behind the others."""
-        gap = self.target is not None and len(self.ids) > BARS and self.before.place(self.target) > BARS + 1
-        return [k + 0.6 if gap and k == BARS else float(k) for k in range(len(self.ids))]
-
-    @property
-    def height(self) -> int:
-        """Pixels that the bars take, and the charts beside them."""
-        return TOP + BOTTOM + max(LOWEST, round(ROW * (self.places[-1] + 1)))
-
-    @property
-    def said(self) -> str:
-        """What sampling does to the distribution, in a few words."""
-        v = len(self.logits)
-        if self.sampler.greedy:
-            return "greedy, always the first choice"
-        if self.kept < v:
-            return f"renormalised over {self.kept:,} of {v:,} tokens"
-        return f"all {v:,} tokens, temperature {self.sampler.temperature:g}"
+def _height(choice: SampledDistribution) -> int:
+    """Pixels that the bars take, and the charts beside them."""
+    return TOP + BOTTOM + max(LOWEST, round(ROW * (_bar_places(choice)[-1] + 1)))
 
 
 def tall_figure(title: str, legend: str, height: int, left: int = 72) -> go.Figure:
@@ -105,17 +58,17 @@ def bars_chart(choice: SampledDistribution, title: str = "Before and after") -> 
 
     `title` is Plotly's markup.
     """
-    places = choice.places
-    chart = tall_figure(title, _legend(choice), choice.height, left=148)
+    places = _bar_places(choice)
+    chart = tall_figure(title, _legend(choice), _height(choice), left=148)
     chart.layout.barmode = "overlay"
-    before = [choice.before.log_proba(id) for id in choice.ids]
-    after = choice.after[list(choice.ids)].tolist()
+    before = [choice.before.log_proba(id) for id in shown_ids(choice)]
+    after = choice.after[list(shown_ids(choice))].tolist()
     lost = [log == -math.inf for log in after]
     heated = [
         choice.heated.log_proba(id) if gone and not choice.sampler.greedy else -math.inf
-        for id, gone in zip(choice.ids, lost, strict=True)
+        for id, gone in zip(shown_ids(choice), lost, strict=True)
     ]
-    names = [plain(choice.label(id)) for id in choice.ids]
+    names = [plain(choice.label(id)) for id in shown_ids(choice)]
     _add_bars(chart, places, before, -0.4, {"color": BEFORE}, _figures(before), names)
     _add_bars(chart, places, after, 0, {"color": AFTER}, _figures(after), names)
     hatched: dict[str, object] = {
@@ -126,7 +79,7 @@ def bars_chart(choice: SampledDistribution, title: str = "Before and after") -> 
     _add_bars(chart, places, heated, 0, hatched, ["cut off" if gone else "" for gone in lost], names)
     longest = math.exp(max(*before, *after, *heated))
     chart.layout.xaxis = quiet_axis("probability", showticklabels=False, ticks="", range=[0, longest * 1.4])
-    chart.layout.yaxis = token_axis(choice, choice.ids, places)
+    chart.layout.yaxis = token_axis(choice, shown_ids(choice), places)
     return chart
 
 
@@ -193,7 +146,7 @@ def ranks_chart(choice: SampledDistribution) -> go.Figure:
     ranks = log_spaced_ranks(v, CURVE_POINTS)
     left = np.unique([*ranks[ranks <= kept], kept])
     after = np.sort(choice.after.numpy())[::-1]
-    chart = tall_figure("All tokens by rank", _legend(choice), choice.height)
+    chart = tall_figure("All tokens by rank", _legend(choice), _height(choice))
     _add_curve(chart, ranks, choice.before.ordered[ranks - 1], {"color": BEFORE, "width": 5})
     if kept < v:
         _add_cut(chart, kept, v)

@@ -12,7 +12,6 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -20,26 +19,15 @@ from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel, find, load_model
 from gptloss.numbers import position_name
+from gptloss.scoring.agreement import cross_entropies, differ_by_rounding
 from gptloss.scoring.predictions import Prediction, one_prediction, predictions
 from gptloss.scoring.rows import Row
 from gptloss.tokens import Token
 
 # Logits are made 128 tokens at a time: 26 MB for GPT-2, whatever the length of the text.
 CHUNK = 128
-
-
-# Rows of logits that are brought to float64 together: 6 MB for GPT-2.
-TOGETHER = 16
-
-
-# From 1 to the next number in float32: the step between the digits that it has.
-ULP = 2.0**-23
-
-
 # The same weights give a logit again within this, whatever kernel multiplies.
 CLOSE = 1e-4
-
-
 # 201 kB each for GPT-2.
 LINES_KEPT = 8
 
@@ -200,19 +188,12 @@ class ScoredBatch:
     @cached_property
     def _cross_entropies(self) -> tuple[float, float]:
         """In float64, and in the logits' own precision."""
-        ids, exact, usual = ids_of(self.targets), 0.0, 0.0
-        for start, logits in logits_by_chunks(self.model, self.hidden):
-            parts = (torch.split(part, TOGETHER) for part in (logits, ids[start : start + CHUNK]))
-            for rows, targets in zip(*parts, strict=True):
-                exact += F.cross_entropy(rows.double(), targets, reduction="sum").item()
-                usual += F.cross_entropy(rows, targets, reduction="sum").item()
-        return exact / len(self), usual / len(self)
+        return cross_entropies(logits_by_chunks(self.model, self.hidden), ids_of(self.targets))
 
     @property
     def agrees(self) -> bool:
         """Whether `loss` and `cross_entropy` are the same but for what float32 rounds off a logit and a logsumexp."""
-        largest = self.normalisers.abs().max().item()
-        return abs(self.loss - self.cross_entropy) <= ULP * (1 + largest)
+        return differ_by_rounding(self.loss, self.cross_entropy, self.normalisers)
 
     def logits_at(self, i: int, j: int) -> Float[Tensor, " v"]:
         """All V logits at (i, j)."""

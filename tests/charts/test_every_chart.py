@@ -22,12 +22,12 @@ from gptloss.charts.conventions import PartOfText
 from gptloss.charts.corpus import RunLosses, WindowLoss
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import Other
-from gptloss.charts.sampling import SampledDistribution
 from gptloss.corpus.conventions import Plan
 from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
 from gptloss.models import LanguageModel, load_model
 from gptloss.prediction.distribution import Distribution
+from gptloss.prediction.sampled import SampledDistribution
 from gptloss.prediction.sampling import Sampler
 
 HOSTILE = ["<i>it</i>. $x$", "<script>alert(1)</script> a.", "a & b", "[x](http://y)"]

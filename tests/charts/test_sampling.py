@@ -11,9 +11,10 @@ import torch
 from gptloss import ScoredBatch, score
 from gptloss.analysis.temperature import TemperatureCurve, temperature_curve
 from gptloss.charts.draws import DRAWN, draws_chart
-from gptloss.charts.sampling import AFTER, BARS, BEFORE, CURVE_POINTS, SampledDistribution, bars_chart, ranks_chart
+from gptloss.charts.sampling import AFTER, BARS, BEFORE, CURVE_POINTS, bars_chart, ranks_chart, shown_ids
 from gptloss.charts.temperature import best_sentence, temperature_chart
 from gptloss.models import LanguageModel, load_model
+from gptloss.prediction.sampled import SampledDistribution
 from gptloss.prediction.sampling import Sampler, draw
 from views.temperature.controls import BOOK_WORDS
 from views.temperature.distribution import BOOK_LOGITS
@@ -73,22 +74,22 @@ def test_what_is_shown_is_what_is_drawn_from(lecture: ScoredBatch, sampler: Samp
 def test_bars_are_the_probabilities(lecture: ScoredBatch, sampler: Sampler) -> None:
     choice = lecture_choice(lecture, sampler)
     before, after, cut = bars_chart(choice).data
-    expected = by_hand(choice.logits, sampler)[list(choice.ids)]
+    expected = by_hand(choice.logits, sampler)[list(shown_ids(choice))]
     assert (before.marker.color, after.marker.color) == (BEFORE, AFTER)
-    assert before.x == pytest.approx(choice.logits.double().softmax(-1)[list(choice.ids)].numpy())
+    assert before.x == pytest.approx(choice.logits.double().softmax(-1)[list(shown_ids(choice))].numpy())
     assert after.x == pytest.approx(expected.numpy(), abs=1e-9)
     gone = [text == "cut off" for text in cut.text]
     assert gone == [value == 0 for value in after.x]
     assert cut.marker.pattern.shape == "/"
     if not sampler.greedy:  # a hatched bar is as long as the token was likely before it was cut off
-        heated = (choice.logits.double() / sampler.temperature).softmax(-1)[list(choice.ids)].numpy()
+        heated = (choice.logits.double() / sampler.temperature).softmax(-1)[list(shown_ids(choice))].numpy()
         assert cut.x == pytest.approx(np.where(gone, heated, 0))
 
 
 def test_the_book_prints_these_figures() -> None:
     _, after, _ = bars_chart(book(Sampler(top_k=3))).data
     figures = dict(zip(BOOK_WORDS, [""] * 9, strict=True)) | {
-        BOOK_WORDS[id]: text for id, text in zip(book(Sampler()).ids, after.text, strict=True)
+        BOOK_WORDS[id]: text for id, text in zip(shown_ids(book(Sampler())), after.text, strict=True)
     }
     assert [figures[word] for word in ("closer", "forward", "toward")] == ["0.0615", "0.5775", "0.3610"]
     assert sum(text == "" for text in after.text) == 6
@@ -175,14 +176,16 @@ def test_draws_are_counted_against_their_probability() -> None:
     drawn = counts(choice, 1_000)
     chart = draws_chart(choice, drawn)
     bars, points, figures = chart.data
-    p = by_hand(choice.logits, choice.sampler)[list(choice.ids)].numpy()
-    assert bars.x == pytest.approx(drawn[list(choice.ids)].numpy() / 1000)
+    p = by_hand(choice.logits, choice.sampler)[list(shown_ids(choice))].numpy()
+    assert bars.x == pytest.approx(drawn[list(shown_ids(choice))].numpy() / 1000)
     assert sum(bars.x) == pytest.approx(1)
     assert points.x == pytest.approx(p)
     assert points.error_x.array == pytest.approx(2 * np.sqrt(p * (1 - p) / 1000))
     inside = sum(abs(bars.x - p) <= points.error_x.array)
     assert f"{inside} of 9 bars end within" in chart.layout.title.subtitle.text
-    assert [text.strip() for text in figures.text] == [str(count) for count in drawn[list(choice.ids)].tolist()]
+    assert [text.strip() for text in figures.text] == [
+        str(count) for count in drawn[list(shown_ids(choice))].tolist()
+    ]
     assert bars.marker.color == DRAWN
     assert chart.layout.title.text == "<b>1,000 draws</b>"
     assert chart.layout.xaxis.title.text == "share of the draws"

