@@ -197,6 +197,3 @@ def test_a_seed_that_cannot_be_used(seed: int, tiny: LanguageModel) -> None:
         draw(torch.ones(2) / 2, 1, seed)
     with pytest.raises(GptlossError, match=f"The seed {seed}"):
         generate(tiny, "a", seed=seed)
-
-
-# --- a text continued ---
