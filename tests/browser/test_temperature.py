@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.helpers.driver import IDLE, ROOT, Server, open_page, still
+from tests.helpers.driver import IDLE, ROOT, TIMEOUT, Server, open_page, still
 
 pytestmark = pytest.mark.browser
 
@@ -20,9 +20,9 @@ def temperature(page: Page, app: Server, query: str = BOOK) -> None:
     open_page(page, f"{app.url}/temperature{query}")
 
 
-def subtitle(page: Page, text: str) -> None:
+def subtitle(page: Page, text: str, timeout: int = TIMEOUT) -> None:
     """Some chart says this below its title."""
-    expect(page.locator(".gtitle-subtitle").filter(has_text=text).first).to_be_attached()
+    expect(page.locator(".gtitle-subtitle").filter(has_text=text).first).to_be_attached(timeout=timeout)
 
 
 def copied(page: Page, n: int) -> str:
@@ -224,5 +224,5 @@ def test_a_long_text_has_its_curve_while_the_controls_work(page: Page, app: Serv
     temperature(page, app, f"?model=bigram&input={text}")
     page.get_by_role("button", name="Temperature 2").click()
     subtitle(page, "all 256 tokens, temperature 2")
-    subtitle(page, "best temperature")
-    subtitle(page, "now, 2:")
+    subtitle(page, "best temperature", LONG)
+    subtitle(page, "now, 2:", LONG)
