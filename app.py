@@ -6,22 +6,21 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from views.frame.page import begin
-from views.loss.editor import editor, examples, row_errors
+from views.loss.editor import editor, row_errors
 from views.visit import pages, session
 
 # Pixels that stand in for the numbers until they are there; with the words above them as high as these.
-NUMBERS, BELOW = 108, 560
+NUMBERS, BELOW = 150, 420
 
 settings = begin(pages.LOSS)
 
-left, right = st.columns([11, 9], gap="small")
+left, right = st.columns([9, 11], gap="medium")
 with left:
     editor(settings)
-with right:
-    wait_for_numbers = st.container(gap=None)
-    numbers = st.container(key="headline")
-    examples()
-wait_below, below = st.container(gap=None), st.container(key="below")
+with right.container(gap=None):  # without gaps, so that nothing moves when what waits is gone
+    wait_for_numbers, numbers = st.container(gap=None), st.container(key="headline", gap="xxsmall")
+with st.container(gap=None):
+    wait_below, below = st.container(gap=None), st.container(key="below")
 
 with ExitStack() as waiting:
     if session.first_run():  # later, what is on the screen stays until the new numbers are there
@@ -32,7 +31,8 @@ with ExitStack() as waiting:
     from gptloss.serving.readings import reading  # loads torch: not before the page has its title
     from views.loss.headline import headline
     from views.loss.ladder import ladder_and_charts
-    from views.shared.keep_position import correct_position
+    from views.loss.other_model import other_model, read_other
+    from views.shared.keep_position import correct_position, keep_position
 
     try:
         result = reading(settings.question)
@@ -40,11 +40,14 @@ with ExitStack() as waiting:
         session.unusable(error)
 
 if result.batch:
+    keep_position(result.batch, settings)
     correct_position(result.batch, settings)
 
 with left:
     row_errors(result.errors, settings)
 with numbers:
-    headline(result.batch, settings)
+    headline(result.batch, other_model(result.batch, settings) if result.batch else None, settings)
 with below:
     ladder_and_charts()
+if result.batch and read_other(settings):  # after the page has its numbers: it may have to be loaded first
+    st.rerun()

@@ -8,8 +8,12 @@ from views.visit import pages
 
 settings = begin(pages.COMPARE)
 comparison_controls(settings)
+sentence = st.container()
 with st.spinner("Starting …"):  # loads torch: not before the page has its title
-    from views.compare.numbers import side_cards
+    from views.compare.numbers import side_cards, summary
     from views.compare.tokens import token_comparison
 
-token_comparison(side_cards(settings))
+sides = side_cards(settings)
+with sentence:
+    summary(sides, settings)
+token_comparison(sides)

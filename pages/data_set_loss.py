@@ -16,12 +16,12 @@ with st.spinner("Reading the text …"):
     from views.data_set_loss.text import text_controls
 
     left, right = st.columns([11, 9], gap="medium")
-    with left:
+    with right:
         texts = text_controls(settings)
         cut(settings, texts)
         convention_controls(settings)
         second_model(settings)
-with right:
+with left:
     at_work = losses_and_run(settings)
 if texts:
     drawings(settings, texts)

@@ -8,13 +8,13 @@ from views.visit import pages
 settings = begin(pages.TEMPERATURE)
 with st.spinner("Making the model and scoring the text …"):
     from views.shared.scored_text import explored
-    from views.shared.text_box import own_text  # loads torch: not before the page has its title
+    from views.shared.text_box import CHANGE, own_text  # loads torch: not before the page has its title
     from views.temperature.continuations import generation
     from views.temperature.page import sampling_charts, source_choice
 
-    source_choice(settings)
+    source_choice()
     if settings.source == "text":
-        own_text(settings)
+        own_text(settings, label=CHANGE)
         explored(settings)
 sampling_charts()
 generation(settings)

@@ -10,5 +10,7 @@ TARGET_SOFT = "#eba683"
 ON_TARGET, ON_TARGET_SOFT = "#ffffff", "#17202e"
 # What is compared, first to fourth.
 RUNS = ("#8a63d2", "#1b9e77", "#b98400", "#d6569b")
+# Wherever both are shown: the untrained GPT-2 and the pretrained model.
+UNTRAINED, TRAINED = RUNS[:2]
 GUESS = "#8491a5"
 FAINT = "rgba(132, 145, 165, 0.35)"

@@ -97,7 +97,7 @@ def convention_chart(plan: Plan, length: int) -> go.Figure:
     more = next(islice(windows(plan, length), SHOWN, None), None) is not None
     end = min(length, max((window.stop + 1 for window in shown), default=plan.window))
     chart = figure(
-        "Which tokens are scored",
+        "How the text is cut into windows",
         _legend(),
         height=128 + ROW * max(len(shown), 1),
         left=80,

@@ -53,11 +53,11 @@ def legend(readings: Sequence[RunLosses]) -> str:
 
 
 def ruler_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
-    """The loss of each part on a ruler from 0 to ln V, with two standard errors to each side."""
+    """The loss of each part on a ruler from 0 to ln V, with a standard error to each side."""
     rows = [(reading, part, result) for reading in readings for part, result in reading.parts.items()]
     guesses = {in_units(math.log(reading.v), units): reading.v for reading in readings}
     top = RULER_TOP + LINE * len(guesses)
-    chart = figure("On a ruler to the blind guess", "bars: two standard errors", top + RULER_BOTTOM + ROW * len(rows))
+    chart = figure("From certain to a blind guess", "± one standard error", top + RULER_BOTTOM + ROW * len(rows))
     highest = max([*guesses, *(in_units(result.loss, units) for _, _, result in rows)])
     for place, (_, part, result) in enumerate(rows):
         _add_mark(chart, place, part, result, units, highest, min(guesses))
@@ -93,7 +93,7 @@ def _add_mark(
         y=[place],
         mode="markers",
         marker={"color": colour, "size": 16, "symbol": SYMBOLS[part]},
-        error_x={"type": "data", "array": [2 * (error or 0.0)], "color": colour, "thickness": 3, "width": 8},
+        error_x={"type": "data", "array": [error or 0.0], "color": colour, "thickness": 3, "width": 8},
         hovertemplate=f"{part}<br>loss %{{x:.5f}} {units}<extra></extra>",
     )
     chart.add_annotation(

@@ -1,11 +1,12 @@
-"""The charts of "Loss, step by step": one position's distribution, and what each token adds to the loss."""
+"""The charts of "Loss, step by step": one position's distribution, and what each token costs."""
 
 import numpy as np
 import plotly.graph_objects as go
 
-from gptloss.charts.colours import FAINT, MODEL, ON_TARGET, ON_TARGET_SOFT, TARGET, TARGET_SOFT
+from gptloss.charts.colours import FAINT, GUESS, MODEL, ON_TARGET, ON_TARGET_SOFT, TARGET, TARGET_SOFT
 from gptloss.charts.probabilities import HEIGHT
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, level, plain, quiet_axis
+from gptloss.measures import uniform_loss
 from gptloss.numbers import LOGARITHMS, Units, in_units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.tokens import text_of
@@ -63,58 +64,72 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
     return chart
 
 
-def logs_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
-    """The log of each target's probability as a bar, the mean as a line, each bar's share of the loss under it.
+def losses_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
+    """The loss of each target token as a bar, the mean and ln V as lines, each bar's share of the sum under it.
 
-    (i, j) stands out.
+    (i, j) stands out. A bar's `customdata` begins with its number k in the flattened list.
     """
     chosen = batch.index(i, j)
-    logs = [in_units(value, units) for value in batch.log_probas.tolist()]
-    mean = in_units(batch.avg_log_proba, units)
-    total = sum(logs)
-    shares = [value / total if total else 0.0 for value in logs]
+    losses = [-in_units(value, units) for value in batch.log_probas.tolist()]
+    mean, total = in_units(batch.loss, units), sum(losses)
+    guess = in_units(uniform_loss(batch.model.info.vocab_size), units)
+    shares = [value / total if total else 0.0 for value in losses]
     symbol = LOGARITHMS[units].html
-    few = len(logs) <= LABELLED_BARS
-    ticks = range(0, len(logs), 1 + (len(logs) - 1) // LABELLED_BARS)
-    chart = figure("What each token adds to the loss", f"minus the mean = {-mean:.4f} {units} per token", height=340)
+    few = len(losses) <= LABELLED_BARS
+    ticks = range(0, len(losses), 1 + (len(losses) - 1) // LABELLED_BARS)
+    chart = figure("What each token costs", f"−{symbol} p in {units}; the mean, {mean:.4f}, is the loss", height=320)
     chart.add_bar(
-        x=list(range(len(logs))),
-        y=logs,
-        marker_color=[TARGET if k == chosen else TARGET_SOFT for k in range(len(logs))],
+        x=list(range(len(losses))),
+        y=losses,
+        marker_color=[TARGET if k == chosen else TARGET_SOFT for k in range(len(losses))],
         text=[plain(token.label) for token in batch.targets] if few else None,
         textposition="inside",
         insidetextanchor="start",
         textfont={
             "family": MONO,
             "size": TEXT_SIZE,
-            "color": [ON_TARGET if k == chosen else ON_TARGET_SOFT for k in range(len(logs))],
+            "color": [ON_TARGET if k == chosen else ON_TARGET_SOFT for k in range(len(losses))],
         },
         customdata=[
-            [position_name(*position), plain(token.label), f"{share:.2%}"]
-            for position, token, share in zip(batch.positions, batch.targets, shares, strict=True)
+            [k, position_name(*position), plain(token.label), f"{shares[k]:.2%}"]
+            for k, (position, token) in enumerate(zip(batch.positions, batch.targets, strict=True))
         ],
-        hovertemplate=f"%{{customdata[0]}} %{{customdata[1]}}<br>{symbol} p = %{{y:.4f}} {units}"
-        "<br>%{customdata[2]} of the loss<extra></extra>",
+        hovertemplate=f"%{{customdata[1]}} %{{customdata[2]}}<br>−{symbol} p = %{{y:.4f}} {units}"
+        "<br>%{customdata[3]} of the sum<extra></extra>",
     )
-    chart.add_shape(level(mean, color=MODEL, width=2))
-    chart.add_annotation(
-        x=1,
-        xref="paper",
-        y=mean,
-        text="mean",
-        showarrow=False,
-        xanchor="left",
-        xshift=6,
-    )
+    chart.layout.shapes = [level(guess, color=GUESS, dash="dash", width=1.5), level(mean, color=MODEL, width=2)]
+    upper = "mean" if mean > guess else "guess"
+    chart.layout.annotations = [
+        _level_words(mean, f"mean {mean:.2f}", upper == "mean"),
+        _level_words(guess, f"blind<br>guess {guess:.2f}", upper == "guess"),
+    ]
     chart.layout.xaxis = quiet_axis(
-        "target token and its share of the loss" if few else "target token",
+        "target token and its share of the sum" if few else "target token",
         tickvals=list(ticks),
-        ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.1%}</b>" if few else "") for k in ticks],
+        ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.0%}</b>" if few else "") for k in ticks],
         ticks="",
-    ) | {"automargin": True}  # on a phone the labels turn upright and need more room
-    chart.layout.yaxis = quiet_axis(f"{symbol} p ({units})", showgrid=True, gridcolor=FAINT)
-    chart.layout.margin.r = 60
+        tickangle=0,
+    )
+    highest = 1.12 * max(*losses, guess)
+    chart.layout.yaxis = quiet_axis("", showgrid=True, gridcolor=FAINT, range=[0, highest])
+    chart.layout.margin.r, chart.layout.margin.l = 92, 48
     return chart
+
+
+def _level_words(y: float, text: str, above: bool) -> dict[str, object]:
+    """What a line is, at its right end, on the side where the other line is not."""
+    anchor = "bottom" if above else "top"
+    return {
+        "x": 1,
+        "xref": "paper",
+        "y": y,
+        "text": text,
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": anchor,
+        "align": "left",
+        "xshift": 6,
+    }
 
 
 def position_title(batch: ScoredBatch, i: int, j: int) -> str:

@@ -5,7 +5,6 @@ All text takes the page's own colour, so a figure need not know whether the page
 
 import html
 from math import ceil, floor, log10
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -78,13 +77,20 @@ def proba_axis(low: float, high: float) -> dict[str, object]:
     """A log axis from 10^low to 10^high: about six decades; of less than two what is between them."""
     decades = high - low
     if decades >= 2:
-        ticks: dict[str, Any] = {"exponentformat": "e", "dtick": max(1, round(decades / 6))}
+        step = max(1, round(decades / 6))
+        powers = [power for power in range(ceil(low), floor(high) + 1) if power % step == 0]
+        ticks = {"tickvals": [10.0**power for power in powers], "ticktext": [_power(power) for power in powers]}
     else:
         marks = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5)
         at = [float(f"{mark}e{power}") for power in range(floor(low), ceil(high)) for mark in marks]
         shown = [value for value in at if 10**low <= value <= 10**high]
         ticks = {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
-    return quiet_axis("probability", type="log", range=[low, high], **ticks)
+    return quiet_axis("", type="log", range=[low, high], **ticks)
+
+
+def _power(power: int) -> str:
+    """`1`, `0.1`, `0.01`, `1e-3`."""
+    return f"{10.0**power:g}" if -3 < power < 1 else f"1e{power}"
 
 
 def level(y: float, **line: object) -> dict[str, object]:

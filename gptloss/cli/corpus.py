@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from gptloss.cli.options import PRECISIONS, add_compute, add_model, load, use_threads
+from gptloss.cli.options import PRECISIONS, add_compute, add_model, add_start_token, load, use_threads
 from gptloss.corpus import conventions
 from gptloss.corpus.conventions import CONVENTIONS
 from gptloss.corpus.outputs import alone, check_apart
@@ -55,10 +55,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--stride", type=int, metavar="N", help="strided: tokens from a window to the next; default: half a window"
     )
-    parser.add_argument(
-        "--bos",
-        action=argparse.BooleanOptionalAction,
-        help="read the model's start token first; default: with rolling, if the model has one",
+    add_start_token(
+        parser,
+        "read the model's start token first; default: with rolling, if the model has one",
+        argparse.BooleanOptionalAction,
     )
     parser.add_argument(
         "--split",

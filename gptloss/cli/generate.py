@@ -4,12 +4,12 @@ import argparse
 import codecs
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gptloss.cli.options import add_compute, add_model, load
+from gptloss.cli.options import add_compute, add_model, add_start_token, load
 from gptloss.errors import GptlossError
 from gptloss.provenance import provenance
 from gptloss.tokens import text_of
@@ -46,23 +46,24 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--seed", type=int, default=123, metavar="N", help="the same seed, the same text; default: %(default)s"
     )
-    parser.add_argument("--bos", action="store_true", help="put the model's start token in front of the prompt")
+    add_start_token(parser, "put the model's start token in front of the prompt")
     parser.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     parser.set_defaults(run=_generate)
 
 
 def _generate(options: argparse.Namespace) -> str | Iterator[str]:
     """The text in pieces as it is made, or JSON."""
-    from gptloss.prediction.sampling import Sampler, generate
+    from gptloss.prediction.sampling import Sampler, generate, until_end
 
     if options.tokens < 1:
         raise GptlossError(f"--tokens is {options.tokens}, so there is nothing to generate; ask for 1 or more.")
     sampler = Sampler(options.temperature, options.top_k, options.top_p)
     prompt = _prompt(options.prompt)
     model = load(options)
-    steps = islice(generate(model, prompt, sampler, seed=options.seed, bos=options.bos), options.tokens)
+    made = generate(model, prompt, sampler, seed=options.seed, bos=options.bos)
+    steps = until_end(model, islice(made, options.tokens))
     if not options.json:
-        return text_pieces(steps)
+        return text_pieces(steps, model.info.eos_ids)
     result = made_as_json(model, prompt, options.bos, options.seed, sampler, tuple(steps))
     return json.dumps(result, allow_nan=False)
 
@@ -75,11 +76,17 @@ def _prompt(given: str) -> str:
     return decoded(sys.stdin.buffer.read(), "Standard input")
 
 
-def text_pieces(steps: Iterable["SampledToken"]) -> Iterator[str]:
-    """The text as it grows: half a character waits for its other half, and becomes U+FFFD if that never comes."""
+def text_pieces(steps: Iterable["SampledToken"], ends: Sequence[int] = ()) -> Iterator[str]:
+    """The text as it grows: half a character waits for its other half, and becomes U+FFFD if that never comes.
+
+    A token that ends the text is not a part of it; a sentence on standard error says that it came.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for step in steps:
-        yield decoder.decode(step.token.raw)
+    for count, step in enumerate(steps, 1):
+        if step.token.id in ends:
+            print(f"gptloss: token {count} is {step.token.label}, which ends the text.", file=sys.stderr)
+        else:
+            yield decoder.decode(step.token.raw)
     yield decoder.decode(b"", final=True)
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gptloss.cli.options import add_compute, add_model, load
+from gptloss.cli.options import add_compute, add_model, add_start_token, load
 from gptloss.cli.table import aligned
 from gptloss.numbers import odds_text, perplexity_text, position_name, proba_text
 from gptloss.provenance import provenance, weights_line
@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
     )
     add_model(parser)
     add_compute(parser)
-    parser.add_argument("--bos", action="store_true", help="put the model's start token in front of every row")
+    add_start_token(parser, "put the model's start token in front of every row")
     parser.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     parser.set_defaults(run=_loss)
 

@@ -3,10 +3,10 @@
 import argparse
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, load_model
+from gptloss.models import DEFAULT_MODEL, DType, load_model
 
 if TYPE_CHECKING:
     from gptloss.models import LanguageModel
@@ -57,7 +57,31 @@ def use_threads(count: int) -> None:
 def load(options: argparse.Namespace) -> "LanguageModel":
     """Set the process to compute as the options say, and load their model. Raises `GptlossError`."""
     use_compute(options.kernel, options.threads)
-    return load_model(options.model, dtype="float64" if options.precision == "float64" else "float32")
+    dtype: DType = "float64" if options.precision == "float64" else "float32"
+    return load_model(options.model, dtype=dtype, start_token=options.start_token)
+
+
+def add_start_token(
+    parser: argparse.ArgumentParser, help: str, bos: type[argparse.Action] | str = "store_true"
+) -> None:
+    """Add `--bos`, which `help` explains, and `--start-token ID`, which switches it on with a token of one's own."""
+    parser.add_argument("--bos", action=bos, help=help)
+    parser.add_argument(
+        "--start-token",
+        type=int,
+        action=_StartToken,
+        metavar="ID",
+        help="--bos with this token instead of the model's; lm-evaluation-harness takes 1 for smollm2-135m",
+    )
+
+
+class _StartToken(argparse.Action):
+    """Keeps the id, and switches `--bos` on."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        namespace.start_token, namespace.bos = values, True
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from gptloss.cli.options import add_compute, add_model, load
+from gptloss.cli.options import add_compute, add_model, add_start_token, load
 from gptloss.cli.table import aligned
 from gptloss.corpus.text import encoded, line_ends_sentence, pieces_of, readable
 from gptloss.errors import GptlossError
@@ -37,9 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="a text file in UTF-8; - reads standard input")
     add_model(parser)
     add_compute(parser)
-    parser.add_argument(
-        "--bos", action="store_true", help="read the model's start token first, so that the first token counts too"
-    )
+    add_start_token(parser, "read the model's start token first, so that the first token counts too")
     parser.add_argument("--json", action="store_true", help="one JSON object at full precision; logs in nats")
     parser.set_defaults(run=_text)
 

@@ -217,6 +217,7 @@ def run_of(
         "window": plan.window,
         "stride": plan.stride,
         "bos": plan.bos,
+        "start_token": model.info.bos_id if plan.bos else None,
         "tokens_a_pass": TOKENS,
         "kernels": kernel_plan.kernels_as_json(kernels_of(model)),
         "threads": torch.get_num_threads(),

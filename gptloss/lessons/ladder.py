@@ -95,13 +95,14 @@ def steps(batch: ScoredBatch, i: int, j: int, units: Units) -> tuple[LadderStep,
             f" {_in_one_call(batch)}",
             rf"\text{{loss}} = -({mean:.4f}) = {loss:.4f}",
             "neg_avg_log_proba = avg_log_proba * -1\n"
-            "loss = torch.nn.functional.cross_entropy(logits.double(), targets)  # the same in one call, in nats",
+            "loss = torch.nn.functional.cross_entropy(logits.double(), targets)  # the same in one call, in nats"
+            + ("" if units == "nats" else "\nloss = loss / torch.log(torch.tensor(2.0))  # in bits"),
         ),
         LadderStep(
             "Perplexity",
             f"The model is as unsure as if it chose between {perplexity_text(batch.loss)} equally likely tokens.",
             rf"{logarithm.base}^{{\,{loss:.6f}}} = {latex_number(perplexity_text(batch.loss))}",
-            "perplexity = torch.exp(loss)  # the loss in nats",
+            f"perplexity = torch.{'exp' if units == 'nats' else 'exp2'}(loss)  # the loss in {units}",
         ),
     )
 

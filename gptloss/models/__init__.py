@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import names
@@ -111,25 +113,38 @@ def pulled() -> list[Entry]:
     return found
 
 
-def load_model(name: str | Path = DEFAULT_MODEL, *, dtype: DType = "float32") -> LanguageModel:
+def load_model(
+    name: str | Path = DEFAULT_MODEL, *, dtype: DType = "float32", start_token: int | None = None
+) -> LanguageModel:
     """The model called `name`, ready to score.
 
     A name of `REGISTRY`, a folder with a checkpoint in transformers' format, or `hf:owner/name`. In `dtype="float64"`
     all is computed in float64, for models of our own architectures: the reference that others are measured against,
     at twice the memory and about twice the time. In float32, matrices are multiplied by the kernels that are quickest
-    here, see `gptloss.models.fast.plan`. Raises `GptlossError` for a name nobody knows, for damaged files, for too
-    little memory and for a dtype that the model cannot have, and its child `NotHereError` for a model that has to be
-    pulled first.
+    here, see `gptloss.models.fast.plan`. `start_token` is the id of the token that texts may begin with, instead of
+    the one that the model states (`info.bos_id`). Raises `GptlossError` for a name nobody knows, for damaged files,
+    for too little memory, and for a dtype or a token that the model cannot have, and its child `NotHereError` for a
+    model that has to be pulled first.
     """
     if dtype not in get_args(DType):
         raise GptlossError(f"There is no dtype {dtype!r} to load in; use {' or '.join(get_args(DType))}.")
     entry = find(str(name))
-    if dtype == "float64":
-        return _in_float64(entry)
-    model = entry.load()
+    model = _in_float64(entry) if dtype == "float64" else _with_kernels(entry.load())
+    return model if start_token is None else _starting_with(model, start_token)
+
+
+def _with_kernels(model: LanguageModel) -> LanguageModel:
     from gptloss.models.fast.layers import use_kernels
 
     return use_kernels(model)
+
+
+def _starting_with(model: LanguageModel, id: int) -> LanguageModel:
+    """The same model with another start token. Raises `GptlossError` for an id that is not in the vocabulary."""
+    token = model.tokenizer.token(id)
+    other: Any = copy(model)
+    other.info = replace(model.info, bos_id=token.id, bos_source="chosen by the caller")
+    return cast(LanguageModel, other)
 
 
 def _in_float64(entry: Entry) -> LanguageModel:

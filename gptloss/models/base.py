@@ -18,7 +18,8 @@ class ModelInfo:
 
     `context_length` is the number of tokens it can read at once, `parameters` the number of its weights, `size`
     its bytes on the disk; `weights` says where the weights come from, in a few words. `bos_id` is the token that a
-    text may be started with, None if the model knows none; it is put there only when asked for.
+    text may be started with, None if the model knows none; it is put there only when asked for, and `bos_source` says
+    who states it. `eos_ids` are the tokens that end a text.
     """
 
     name: str
@@ -32,6 +33,8 @@ class ModelInfo:
     licence: str = ""
     source: str = ""
     bos_id: int | None = None
+    bos_source: str = ""
+    eos_ids: tuple[int, ...] = ()
 
     def as_json(self) -> dict[str, str | int]:
         """What results say of the model that gave them."""

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from gptloss.analysis.temperature import TemperatureCurve, Work, curve_parts
+from gptloss.models import find
 from gptloss.prediction.sampling import SampledToken, Sampler, generate
 from gptloss.scoring.rows import Row
 from gptloss.serving.make_once import MakeOnceCache
@@ -52,10 +53,19 @@ class Continuation:
         self._lock = Lock()
         self._state = torch.Generator().manual_seed(start.seed).get_state()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last token ends the text."""
+        return bool(self.tokens) and self.tokens[-1].token.id in find(self.start.model).info.eos_ids
+
+    def has(self, count: int) -> bool:
+        """Whether there are so many tokens, or there will be no more."""
+        return len(self.tokens) >= count or self.ended
+
     def grow(self, count: int) -> None:
-        """Make one token, if there are not `count` yet."""
+        """Make one token, if there are not `count` yet and the text has not ended."""
         with self._lock:
-            if len(self.tokens) < count:
+            if not self.has(count):
                 generation = _made_with(self.start.model).generations.get(self, self._resumed)
                 self.tokens += (next(generation.tokens),)
                 self._state = generation.random.get_state()

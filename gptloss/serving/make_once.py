@@ -29,6 +29,12 @@ class MakeOnceCache(Generic[T]):
         with self._lock:
             return key in self._slots and bool(self._slots[key].values)
 
+    def peek(self, key: Hashable) -> T | None:
+        """The thing of this key, if it is there."""
+        with self._lock:
+            slot = self._slots.get(key)
+            return slot.values[0] if slot and slot.values else None  # type: ignore[return-value]
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The thing of this key; `make()` makes it if it is not there.
 

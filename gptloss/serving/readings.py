@@ -44,6 +44,11 @@ def reading(question: Question, on_scored: OnScored = _ignore) -> Reading:
     return _readings.get(key, lambda: _read(key, None, on_scored))
 
 
+def reading_if_known(question: Question) -> Reading | None:
+    """The rows, if somebody has had them scored before. Raises `GptlossError` for a model that nobody knows."""
+    return _readings.peek(_key(question))
+
+
 def long_reading(question: Question, on_scored: OnScored = _ignore) -> Reading:
     """The same, but rows longer than the model's context are read too, by windows that move on by half of it."""
     short = reading(question, on_scored)

@@ -75,7 +75,7 @@ def test_the_ruler_has_both_losses_and_the_blind_guess(reading: RunLosses, units
     assert (training.x[0], validation.x[0]) == pytest.approx((2 * factor, 5 * factor))
     error = reading.parts["training"].loss_stderr
     assert error is not None
-    assert training.error_x.array[0] == pytest.approx(2 * error * factor)
+    assert training.error_x.array[0] == pytest.approx(error * factor)
     assert (training.marker.color, training.marker.symbol) == (COLOURS["training"], "circle")
     assert validation.marker.symbol == "diamond"
     assert chart.layout.xaxis.range[0] == 0

@@ -22,6 +22,7 @@ from gptloss.charts.conventions import PartOfText
 from gptloss.charts.corpus import RunLosses, WindowLoss
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import Other
+from gptloss.charts.vocabulary import index_sentence
 from gptloss.corpus.conventions import Plan
 from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
@@ -86,7 +87,9 @@ class Example:
             "bars_chart": (self.sampled,),
             "ranks_chart": (self.sampled,),
             "expected_chart": (batch, *self.at),
-            "logs_chart": (batch, *self.at, units),
+            "losses_chart": (batch, *self.at, units),
+            "vocabulary_chart": (self.distribution, self.marks, index_sentence(batch, self.at)),
+            "seven_words_chart": (),
             "likeliest_chart": ("After", first, marked, self.marks, "probas"),
             "rank_chart": (self.distribution, self.marks, "p11", others, 5, 0.9),
             "cumulative_chart": (self.distribution, "p11", others),

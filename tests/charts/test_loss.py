@@ -6,7 +6,7 @@ import pytest
 
 from gptloss import ScoredBatch, score
 from gptloss.charts.colours import TARGET
-from gptloss.charts.loss import expected_chart, logs_chart
+from gptloss.charts.loss import expected_chart, losses_chart
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import CURVE_POINTS, rank_chart
 from gptloss.charts.theme import plain
@@ -54,7 +54,7 @@ def test_the_distribution_is_whole_ordered_and_small(lecture: ScoredBatch) -> No
     assert target.y[0] == pytest.approx(3.1061e-05, rel=1e-4)
     assert (chart.layout.xaxis.type, chart.layout.yaxis.type) == ("log", "log")
     assert chart.layout.xaxis.title.text == "rank, most to least likely"
-    assert chart.layout.yaxis.title.text == "probability"
+    assert chart.layout.title.text == "<b>All 50,257 probabilities</b>"
     assert chart.layout.shapes[0].y0 == pytest.approx(1 / 50257)
     assert "1.0000" in chart.layout.title.subtitle.text
     assert len(chart.to_json()) < 30_000
@@ -69,20 +69,27 @@ def test_the_curve_passes_through_the_targets(lecture: ScoredBatch) -> None:
 
 
 @pytest.mark.parametrize(("units", "factor"), [("nats", 1.0), ("bits", 1.442695)])
-def test_logs_mean_and_shares(lecture: ScoredBatch, units: str, factor: float) -> None:
-    chart = logs_chart(lecture, 2, 3, units)  # type: ignore[arg-type]
+def test_losses_mean_guess_and_shares(lecture: ScoredBatch, units: str, factor: float) -> None:
+    chart = losses_chart(lecture, 2, 3, units)  # type: ignore[arg-type]
     (bars,) = chart.data
-    assert list(bars.y) == pytest.approx([value * factor for value in lecture.log_probas.tolist()], rel=1e-5)
-    assert chart.layout.shapes[0].y0 == pytest.approx(-10.793964 * factor, abs=1e-4)
+    assert list(bars.y) == pytest.approx([-value * factor for value in lecture.log_probas.tolist()], rel=1e-5)
+    guess, mean = (shape.y0 for shape in chart.layout.shapes)
+    assert mean == pytest.approx(10.793964 * factor, abs=1e-4)
+    assert guess == pytest.approx(np.log(50257) * factor, abs=1e-4)
+    assert [note.text for note in chart.layout.annotations] == [
+        f"mean {mean:.2f}",
+        f"blind<br>guess {guess:.2f}",
+    ]
     shares = [float(text.split("<b>")[1].rstrip("%</b>")) for text in chart.layout.xaxis.ticktext]
-    assert sum(shares) == pytest.approx(100, abs=0.4)
+    assert sum(shares) == pytest.approx(100, abs=3)
+    assert [entry[0] for entry in bars.customdata] == list(range(6))
     assert max(shares) == shares[5]
     assert [color == TARGET for color in bars.marker.color] == [False] * 5 + [True]
-    assert units in chart.layout.yaxis.title.text
+    assert units in chart.layout.title.subtitle.text
 
 
 def test_many_bars_have_fewer_labels(tiny: LanguageModel) -> None:
-    chart = logs_chart(score(tiny, [" a" * 17] * 2), 1, 1, "nats")
+    chart = losses_chart(score(tiny, [" a" * 17] * 2), 1, 1, "nats")
     assert len(chart.data[0].y) == 32
     assert chart.data[0].text is None
     assert len(chart.layout.xaxis.ticktext) == 16

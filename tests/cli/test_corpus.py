@@ -268,7 +268,7 @@ def test_a_file_that_vanishes_while_others_are_scored(
     (tmp_path / "a.txt").write_text(TEXT[:200], "utf-8")
     (tmp_path / "b.txt").write_text(TEXT[:200], "utf-8")
 
-    def load(name: str, dtype: DType) -> object:
+    def load(name: str, dtype: DType, start_token: int | None) -> object:
         (tmp_path / "b.txt").rename(tmp_path / "c.txt")
         return load_model(name, dtype=dtype)
 

@@ -213,7 +213,7 @@ def test_the_next_run_clears_what_a_killed_one_left(
 def test_a_stop_while_the_model_is_loaded_leaves_nothing(
     text: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(name: str, dtype: str) -> None:
+    def stop(name: str, dtype: str, start_token: int | None) -> None:
         assert (text.parent / "t.unfinished").exists()
         raise KeyboardInterrupt
 

@@ -27,7 +27,9 @@ COMMAND = [sys.executable, "-m", "gptloss", "generate"]
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: LanguageModel) -> None:
     made = {model.info.name: model for model in (gpt2, tiny)}
     monkeypatch.setattr(
-        gptloss.cli.options, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
+        gptloss.cli.options,
+        "load_model",
+        lambda name, dtype, start_token=None: made[name] if name in made else load_model(name),
     )
 
 

@@ -23,7 +23,9 @@ def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel) -> None:
 
     load = options.load_model
     monkeypatch.setattr(
-        options, "load_model", lambda name, dtype: gpt2 if name == gpt2.info.name else load(name, dtype=dtype)
+        options,
+        "load_model",
+        lambda name, dtype, start_token=None: gpt2 if name == gpt2.info.name else load(name, dtype=dtype),
     )
 
 

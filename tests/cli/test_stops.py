@@ -21,7 +21,7 @@ sys.meta_path.insert(0, Stop())
 """
 LOAD = """
 import gptloss.cli.options
-def load(name, dtype):
+def load(name, dtype, start_token):
     {stop}
 gptloss.cli.options.load_model = load
 """

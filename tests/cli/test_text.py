@@ -27,7 +27,9 @@ KEYS = ["command", "model", "file", "window", "stride", "bos", "tokens", "totals
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel, tiny: LanguageModel) -> None:
     made = {model.info.name: model for model in (gpt2, tiny)}
     monkeypatch.setattr(
-        gptloss.cli.options, "load_model", lambda name, dtype: made[name] if name in made else load_model(name)
+        gptloss.cli.options,
+        "load_model",
+        lambda name, dtype, start_token=None: made[name] if name in made else load_model(name),
     )
     monkeypatch.setattr(
         gptloss.cli.text,
@@ -209,7 +211,7 @@ def test_what_a_model_rules_out_is_never_infinity(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = dataclasses.replace(load_model("uniform").info, name="sure")
-    monkeypatch.setattr(gptloss.cli.options, "load_model", lambda name, dtype: Sure(info))
+    monkeypatch.setattr(gptloss.cli.options, "load_model", lambda name, dtype, start_token=None: Sure(info))
     (tmp_path / "a.txt").write_text("aaa", "utf-8")
     result = answer(capsys, tmp_path / "a.txt")
     assert result["totals"]["loss"] == 0

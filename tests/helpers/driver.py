@@ -17,8 +17,6 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from gptloss.corpus import samples
-
 ROOT = Path(__file__).parent.parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 QUIET = [
@@ -157,4 +155,4 @@ def chart(page: Page, name: str) -> None:
     )
 
 
-SHARED = ROOT.parent / "shared" / "data" / samples.VERDICT
+SHARED = ROOT.parent / "shared" / "data" / "the-verdict.txt"

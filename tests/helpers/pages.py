@@ -9,8 +9,13 @@ from views.visit import pages
 from views.visit.pages import Page
 
 
-def opened(page: Page, **query: Any) -> AppTest:
-    """A page opened by a link; a word of Python is written with a line after it, as `with_` and `from_`."""
+def opened(page: Page, own: bool = False, **query: Any) -> AppTest:
+    """A page opened by a link; a word of Python is written with a line after it, as `with_` and `from_`.
+
+    A link without a model and a text names the untrained one, unless the page's `own` example is meant.
+    """
+    if page.opening and not own and not {"model", "input", "target"} & set(query):
+        query["model"] = "gpt2-untrained"
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     for name, value in query.items():
         app.query_params[name.rstrip("_")] = value

@@ -6,6 +6,7 @@ import torch
 from gptloss import ScoredBatch, score
 from gptloss.lessons.ladder import Units, position_name, shapes, steps
 from gptloss.models import LanguageModel
+from gptloss.numbers import in_units
 from views.visit.fields.text import STEPS
 
 
@@ -34,7 +35,7 @@ def test_the_pytorch_lines_compute_the_same_numbers(gpt2: LanguageModel, rows: l
     for step in steps(batch, 1, 1, units):
         exec(step.code, scope)
     assert scope["logits"].shape == (len(batch), 50257)
-    assert scope["loss"].item() == pytest.approx(batch.loss, abs=1e-5)
+    assert scope["loss"].item() == pytest.approx(in_units(batch.loss, units), abs=1e-5)
     assert scope["perplexity"].item() == pytest.approx(batch.perplexity, rel=1e-4)
     in_nats = scope["neg_avg_log_proba"].item() * (1 if units == "nats" else 0.6931472)
     assert in_nats == pytest.approx(batch.loss, abs=1e-4)

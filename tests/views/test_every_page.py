@@ -31,7 +31,7 @@ def charts(app: AppTest) -> list[str]:
 def test_it_has_its_title_and_what_it_is_about(page: Page) -> None:
     app = quick(page)
     assert [title.value for title in app.title] == [page.title]
-    assert page.subtitle in [caption.value for caption in app.caption]
+    assert page.subtitle == app.title[0].help
 
 
 @every_page

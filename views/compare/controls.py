@@ -2,10 +2,13 @@
 
 import streamlit as st
 
+from gptloss.charts.colours import RUNS
 from gptloss.models import DEFAULT_MODEL, find, is_here
+from gptloss.numbers import counted
 from gptloss.serving.question import Question
 from views.frame import model_choice, model_names, model_offer
 from views.shared.choose_one import choose_one
+from views.shared.folded import folded, preview
 from views.shared.markdown import literal
 from views.visit import access, session
 from views.visit.fields.compare import MOST_MODELS, PARAGRAPH
@@ -14,17 +17,27 @@ from views.visit.fields.text import joined
 from views.visit.settings import Settings
 
 CHOICES = {"models": "Models on one text", "texts": "Two texts under one model"}
+# Of a text in the folded controls.
+LETTERS = 50
 
 
 def comparison_controls(settings: Settings) -> None:
     """The controls: what is compared, then the models and their text, or the two texts."""
-    choose_one("comparing", "What is compared", CHOICES, hide_label=True, spot=None)
-    with st.container(border=True, gap="xsmall", key="comparison"):
-        if settings.comparing == "models":
+    models = settings.comparing == "models"
+    kind, text = st.columns([5, 8], gap="small")
+    with kind:
+        choose_one("comparing", "What is compared", CHOICES, hide_label=True, spot=None)
+    lines = compared_texts(settings) if models else settings.pair
+    more = f" … and {counted(len(lines) - 1, 'more line')}" if models and len(lines) > 1 else ""
+    summary = f"{preview(lines[-1] if models else lines[0], LETTERS)}{more}"
+    with text, folded("text", summary if models else f"{summary}\n{preview(lines[1], LETTERS)}"):
+        if models:
             _models(settings)
             _text(settings)
         else:
             _pair(settings)
+    if not models:
+        _trained(settings)
     model_offer.offers(name for name in missing(settings) if name not in session.wanted())
 
 
@@ -62,14 +75,31 @@ def missing(settings: Settings) -> tuple[str, ...]:
 
 
 def _names(settings: Settings) -> list[str]:
-    return list(dict.fromkeys([settings.model, *settings.others]))
+    """The chosen model and those beside it. None stands alone: the untrained one is beside it, or the trained one."""
+    names = list(dict.fromkeys([settings.model, *settings.others]))
+    if len(names) > 1:
+        return names
+    beside = DEFAULT_MODEL if settings.model != DEFAULT_MODEL else access.pretrained_here()
+    return sorted([settings.model, *([beside] if beside else [])], key=lambda name: name != DEFAULT_MODEL)
+
+
+def colour_of(n: int, question: Question, settings: Settings) -> int:
+    """Which of `RUNS` a side has: a model has the same colour wherever it is shown, a text that of its place."""
+    fixed = {DEFAULT_MODEL: 0, access.pretrained(): 1}
+    if settings.comparing == "texts":
+        return n
+    if question.model in fixed:
+        return fixed[question.model]
+    others = [name for name in _names(settings) if name not in fixed]
+    free = [n for n in range(len(RUNS)) if n not in (fixed.get(name) for name in _names(settings))]
+    return free[::-1][others.index(question.model) % len(free)]
 
 
 def _models(settings: Settings) -> None:
     options = [name for name in dict.fromkeys([*access.models(), *settings.others]) if name != settings.model]
     session.give("others", [name for name in settings.others if name != settings.model])
     st.multiselect(
-        "Beside the chosen model",
+        "Compare with",
         options,
         format_func=model_names.option,
         key="others",
@@ -104,14 +134,18 @@ def _pair(settings: Settings) -> None:
     for n, (column, text) in enumerate(zip(st.columns(2), settings.pair, strict=True)):
         session.give(f"pair-{n}", text)
         column.text_area(f"Text {'AB'[n]}", key=f"pair-{n}", height=100, on_change=_read_pair)
-    st.text(f"Both are read by {find(settings.model).info.title}. Choose another model at the side.")
-    trained = next((name for name in settings.others if is_here(name)), None)
+
+
+def _trained(settings: Settings) -> None:
+    """An untrained model hardly tells two texts apart: a button lets the trained one read them."""
+    trained = access.pretrained()
     if settings.model == DEFAULT_MODEL and trained:
-        title = find(trained).info.title
+        title = model_names.title(trained)
         st.button(
-            literal(f"An untrained model hardly tells them apart: let {title} read them"),
-            key="trained",
-            type="tertiary",
+            literal(f"Read both with {title}"),
+            key="read-trained",
+            help="An untrained model hardly tells the two texts apart.",
+            icon=":material/school:",
             on_click=model_choice.choose_model,
             args=(trained,),
         )

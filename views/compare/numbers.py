@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from gptloss.analysis.alignment import Shared, shared
+from gptloss.analysis.alignment import Shared, Span, aligned_tokens, shared, widest
 from gptloss.errors import GptlossError
 from gptloss.measures import bits_per_byte
 from gptloss.models import find
@@ -13,7 +13,7 @@ from gptloss.numbers import in_units, perplexity_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.models import fit
 from gptloss.serving.readings import Reading, reading
-from views.compare.sides import UnreadSide, compute_while_loaded, sides, unread_sides
+from views.compare.sides import UnreadSide, compute_while_loaded, sides, spans, unread_sides
 from views.shared.markdown import literal
 from views.shared.scored_text import report
 from views.visit.settings import Settings
@@ -32,12 +32,47 @@ def side_cards(settings: Settings) -> list[UnreadSide]:
     common = shared(list(scored.values())) if several and len(scored) > 1 else None
     per_byte = dict(zip(scored, _bits_per_byte(list(scored.values()), common), strict=True))
     for column, (side, result) in zip(st.columns(max(len(found), 2)), found, strict=False):
-        with column.container(border=True, key=f"run-{side.n}", gap="xsmall"):
-            heading(side.title, f"run-{side.n}")
+        with column.container(border=True, key=f"run-{side.colour}", gap="xsmall"):
+            heading(side.title, f"run-{side.colour}")
             _card(side.n, result, per_byte.get(side.n, "–"), settings)
     if several:
         st.caption(" ".join([WHY_BYTES, *(_what_is_compared(list(scored.values()), common) if common else [])]))
     return [side for side, result in found if result.batch]
+
+
+def summary(unread: Sequence[UnreadSide], settings: Settings) -> None:
+    """What the comparison shows, in a sentence: who is better by how much, and where the difference is largest."""
+    scored = [(side, batch) for side in unread[:2] if (batch := reading(side.question).batch)]
+    if len(scored) < 2:
+        return
+    (one, first), (other, second) = scored
+    both = {row.number for row in first.rows} & {row.number for row in second.rows}
+    rows = [spans(aligned_tokens(first, i), aligned_tokens(second, i), settings) for i in sorted(both)]
+    span = widest([span for row in rows for span in row])
+    if span is None:
+        return
+    with st.container(key="compare-summary"):
+        st.text(_summary(one, other, first, second, span, settings))
+
+
+def _summary(
+    one: UnreadSide, other: UnreadSide, first: ScoredBatch, second: ScoredBatch, span: Span, settings: Settings
+) -> str:
+    if settings.comparing == "texts":
+        losses = [
+            f"{in_units(batch.loss, settings.units):.2f} {settings.units} per token" for batch in (first, second)
+        ]
+        return f"Text A costs {losses[0]}, Text B {losses[1]}; they differ most at {span.label}."
+    common = shared([first, second])
+    per_byte = dict(zip((one.title, other.title), _bits_per_byte([first, second], common), strict=True))
+    better, worse = sorted(per_byte, key=lambda title: (per_byte[title] == "–", per_byte[title]))
+    gain = "largest gain" if (span.difference > 0) == (better == other.title) else "largest difference"
+    return (
+        f"{better} needs {float(per_byte[better]):.2f} bits per byte, {worse} {float(per_byte[worse]):.2f};"
+        f" the {gain} is at {span.label}."
+        if "–" not in per_byte.values()
+        else f"The largest difference is at {span.label}."
+    )
 
 
 def heading(text: str, key: str) -> None:

@@ -24,7 +24,7 @@ from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.models import in_memory
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
-from views.compare.controls import titled_questions
+from views.compare.controls import colour_of, titled_questions
 from views.components.ladder_table import COLUMNS, cached_ladder_data, first_column
 from views.visit import session
 from views.visit.settings import Settings
@@ -35,11 +35,12 @@ MOST_LINES = 8
 
 @dataclass(frozen=True)
 class UnreadSide:
-    """A side before it is read: its number n, its title, and what it asks of a model."""
+    """A side before it is read: its number n, its title, what it asks of a model, which of `RUNS` is its colour."""
 
     n: int
     title: str
     question: Question
+    colour: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,10 @@ _lines = MakeOnceCache[Tensor](MOST_LINES)
 
 def unread_sides(settings: Settings) -> list[UnreadSide]:
     """The sides to be, in their order."""
-    return [UnreadSide(n, title, question) for n, (title, question) in enumerate(titled_questions(settings))]
+    return [
+        UnreadSide(n, title, question, colour_of(n, question, settings))
+        for n, (title, question) in enumerate(titled_questions(settings))
+    ]
 
 
 def sides(wanted: Sequence[UnreadSide], settings: Settings) -> list[Side]:
@@ -75,7 +79,7 @@ def sides(wanted: Sequence[UnreadSide], settings: Settings) -> list[Side]:
     shown = [(side, batch, row) for side, batch in found if (row := aligned_tokens(batch, i))]
     places = _places([row for *_, row in shown], settings)
     return [
-        Side(side.n, side.title, side.question, batch, i, row, j)
+        Side(side.n, side.title, side.question, side.colour, batch, i, row, j)
         for (side, batch, row), j in zip(shown, places, strict=True)
     ]
 
@@ -123,11 +127,27 @@ def ladder(side: Side, units: Units) -> dict[str, Any]:
     return cached_ladder_data(side.question, first_column(side.column), units)
 
 
-def logits(side: Side) -> Float[Tensor, " v"]:
-    """All V logits at the chosen place; those of the ladder's other columns are kept with them. Raises the same."""
-    start = first_column(side.column)
+def logits(side: Side, j: int | None = None) -> Float[Tensor, " v"]:
+    """All V logits at the chosen place, or at the row's j; those of the ladder's other columns are kept with them.
+
+    Raises the same.
+    """
+    column = side.column if j is None else side.batch.index(side.i, j)
+    start = first_column(column)
     hidden = side.batch.hidden[start : start + COLUMNS]
-    return _lines.get((side.question, start), lambda: side.batch.model.head(hidden))[side.column - start]
+    return _lines.get((side.question, start), lambda: side.batch.model.head(hidden))[column - start]
+
+
+def place_of_other_contexts(one: Side, other: Side) -> int | None:
+    """The first j from the chosen one on at which the two sides have read different tokens; None if there is none.
+
+    Before that, one model gives both the same distribution.
+    """
+    first, second = (next(row for row in side.batch.rows if row.number == side.i) for side in (one, other))
+    for j in range(one.j or 1, 1 + min(len(first.inputs), len(second.inputs))):
+        if first.inputs[:j] != second.inputs[:j]:
+            return j
+    return None
 
 
 def compute_while_loaded(shown: Sequence[Side], units: Units) -> None:

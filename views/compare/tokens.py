@@ -20,7 +20,7 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from gptloss.tokens import text_of
 from views.compare.numbers import heading
-from views.compare.sides import Side, UnreadSide, choose_token, ladder, logits, sides, spans
+from views.compare.sides import Side, UnreadSide, choose_token, ladder, logits, place_of_other_contexts, sides, spans
 from views.components.choice import chosen
 from views.components.ladder_table import ladder_table
 from views.shared.markdown import literal
@@ -81,7 +81,7 @@ def _token_bars(shown: Sequence[Side], unread: Sequence[UnreadSide], settings: S
             f"{side.title}: {in_units(fmean(p.loss for p in side.row), settings.units):.4f} per token",
             side.row,
             side.j,
-            RUNS[side.n],
+            RUNS[side.colour],
         )
         for side in shown
     ]
@@ -110,15 +110,16 @@ def _differences(shown: Sequence[Side], settings: Settings) -> None:
         if shared:
             models = settings.comparing == "models"
             knew = f"{side.title} knew better" if models else "dearer in Text A; only in A → only in B"
-            _difference_chart(side.n, shared, (first.title, side.title), settings.units, knew, RUNS[first.n])
+            colours = RUNS[first.colour], RUNS[side.colour]
+            _difference_chart(side.n, shared, (first.title, side.title), settings.units, knew, colours)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _difference_chart(
-    n: int, shared: tuple[Span, ...], titles: tuple[str, str], units: Units, above: str, colour: str
+    n: int, shared: tuple[Span, ...], titles: tuple[str, str], units: Units, above: str, colours: tuple[str, str]
 ) -> None:
     """What was drawn once is replayed, for any visitor."""
-    chart = difference_chart(shared, titles, units, above, (colour, RUNS[n]))
+    chart = difference_chart(shared, titles, units, above, colours)
     said = f"Bars: the loss of {titles[0]} minus that of {titles[1]}, in {units}, for each stretch of text."
     st.plotly_chart(chart, key=f"difference-{n}", config=CONFIG, alt=said)
 
@@ -149,8 +150,17 @@ def _expected_chart(n: int, question: Question, at: tuple[int, int]) -> None:
 def _divergence(n: int, one: Side, other: Side, settings: Settings) -> None:
     if one.j is None or other.j is None or not _same_vocabulary(one.question.model, other.question.model):
         return
+    j, later = one.j, ""
+    same_model = one.question.model == other.question.model
+    if same_model:
+        place = place_of_other_contexts(one, other)
+        if place is None:
+            return
+        if place != j:
+            later = f" At {position_name(one.i, j)} both have read the same, so it would be 0 there."
+        j = place
     try:
-        p, q = logits(one)[None], logits(other)[None]
+        p, q = logits(one, j)[None], logits(other, j if same_model else other.j)[None]
     except GptlossError:  # the ladder shows the error
         return
     there, back = (in_units(kl_divergence(*pair).item(), settings.units) for pair in ((p, q), (q, p)))
@@ -158,7 +168,7 @@ def _divergence(n: int, one: Side, other: Side, settings: Settings) -> None:
     with st.container(border=True, key=f"divergence-{n}"):
         st.text(
             f"{one.title} (p) and {other.title} (q) have the same vocabulary, so their distributions at"
-            f" {position_name(one.i, one.j)} can be compared. The KL divergence is what it costs more to expect q"
+            f" {position_name(one.i, j)} can be compared.{later} The KL divergence is what it costs more to expect q"
             " where p is true; it is 0 only if both are the same:"
         )
         st.latex(
@@ -173,6 +183,13 @@ def _same_vocabulary(one: str, other: str) -> bool:
 
 
 def _ladders(shown: Sequence[Side], unread: Sequence[UnreadSide], settings: Settings) -> None:
+    """A ladder for each side, drawn when they are unfolded."""
+    with st.expander("Ladders", icon=":material/stairs:", key="compare-ladders", on_change=session.change) as fold:
+        if fold.open:
+            _draw_ladders(shown, unread, settings)
+
+
+def _draw_ladders(shown: Sequence[Side], unread: Sequence[UnreadSide], settings: Settings) -> None:
     for n, side in enumerate(shown):
         heading(side.title, f"ladder-{n}")
         try:

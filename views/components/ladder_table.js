@@ -12,7 +12,7 @@ function shape(tag, attributes) {
 
 function miniature(column) {
   const svg = shape("svg", { viewBox: "0 0 100 30", preserveAspectRatio: "none", role: "img" });
-  svg.setAttribute("aria-label", `softmax, target at ${column.rank}`);
+  svg.setAttribute("aria-label", `the probabilities from most to least likely, target at ${column.rank}`);
   const last = column.curve.length - 1;
   const points = column.curve.map((height, k) => `${(100 * k) / last},${(30 - 28 * height).toFixed(1)}`);
   svg.append(shape("polygon", { class: "area", points: `0,30 ${points.join(" ")} 100,30` }));
@@ -24,7 +24,7 @@ function miniature(column) {
 function token([label, id], kind) {
   const chip = make("span", `token ${kind}`, label);
   chip.title = `${label} (id ${id})`;
-  return chip;
+  return make("span", "pair", chip, make("span", "id", String(id)));
 }
 
 const figure = (text) => make("span", "figure", text);
@@ -36,17 +36,31 @@ function bar(length) {
   return element;
 }
 
-// The rows of the table: title, subtitle, what stands in a column, the note at the right.
-const STEPS = [
-  ["Input token", () => "read so far", (c) => [token(c.input, ""), under(c.input[1])], () => ""],
-  ["Target token", () => "what comes next", (c) => [token(c.target, "target"), under(c.target[1])], () => ""],
-  ["1 · Logits", () => "score of the target", (c) => [figure(c.logit)], (data) => data.notes.logit],
-  ["2 · Softmax", () => "sums to one", (c) => [miniature(c), under(c.rank)], (data) => `Σ = ${data.sum}`],
-  ["3 · Target probability", () => "the model’s bet", (c) => [figure(c.proba), under(c.odds)], (data) => data.notes.proba],
-  ["4 · Log", (data) => data.log, (c) => [figure(c.log), bar(c.bar)], (data) => data.notes.log],
+// The rows of the table: the number of the step (0: none), title, subtitle, what stands in a column, the note at the right.
+const ROWS = [
+  [0, "Input", () => "read so far", (c) => [token(c.input, "")], () => ""],
+  [0, "Target", () => "what comes next", (c) => [token(c.target, "target")], () => ""],
+  [0, "Output", () => "the model’s first choice", (c) => [token(c.output, "output")], (data) => data.notes.output],
+  [1, "Logit", () => "score of the target", (c) => [figure(c.logit)], (data) => data.notes.logit],
+  [2, "Softmax", (data) => data.all, (c) => [miniature(c), under(c.rank)], (data) => data.notes.softmax],
+  [3, "Target probability", () => "the model’s bet", (c) => [figure(c.proba), under(c.odds)], (data) => data.notes.proba],
+  [4, "Log", (data) => data.log, (c) => [figure(c.log), bar(c.bar)], (data) => data.notes.log],
 ];
+const OTHER = [0, "", (data) => `${data.other}, beside it`, (c, data) => [make("span", `other ${data.other}`, c.other)], () => ""];
 
-function table(data, choose) {
+// A step of the table or of the result as a button that explains it, where the page can; else as text.
+function stepName(number, title, explain) {
+  if (!number) return title;
+  const text = `${number} · ${title}`;
+  if (!explain) return text;
+  const button = make("button", "explain", text);
+  button.type = "button";
+  button.dataset.step = number;
+  button.onclick = () => explain(number);
+  return button;
+}
+
+function table(data, choose, explain) {
   const startsRow = (k) => k > 0 && data.columns[k].row !== data.columns[k - 1].row;
   const line = (head, kind, cellOf, note) => {
     const row = make("tr", kind, head);
@@ -72,15 +86,17 @@ function table(data, choose) {
     return cell;
   };
 
-  const body = STEPS.map(([title, subtitle, cells, note]) => {
-    const head = make("th", "step", title, make("small", "", subtitle(data)));
+  const rows = data.other ? ROWS.toSpliced(-1, 0, OTHER) : ROWS;
+  const body = rows.map(([number, title, subtitle, cells, note]) => {
+    const head = make("th", "step", stepName(number, title, explain), make("small", "", subtitle(data)));
     head.scope = "row";
+    if (number) head.dataset.step = number;
     const cellOf = (column) => {
-      const cell = make("td", "cell", ...cells(column));
+      const cell = make("td", "cell", ...cells(column, data));
       cell.onclick = () => choose(column.k);
       return cell;
     };
-    return line(head, "", cellOf, note(data));
+    return line(head, number || title ? "" : "beside", cellOf, note(data));
   });
 
   const head = make("thead", "", line(make("td", "step"), "names", name, ""));
@@ -128,25 +144,40 @@ function flatten(data) {
   );
 }
 
-function result(data) {
+function result(data, explain) {
   const badge = make(
     "span",
     data.agrees ? "badge" : "badge differs",
-    data.agrees ? "✓ equals F.cross_entropy" : `✗ ${data.both[0]} here, ${data.both[1]} by F.cross_entropy`,
+    data.agrees ? `✓ ${data.equals} F.cross_entropy` : `✗ ${data.both[0]} here, ${data.both[1]} by F.cross_entropy`,
   );
+  const part = (number, title, ...value) => {
+    const element = make("span", "part", stepName(number, title, explain), " ", ...value);
+    element.dataset.step = number;
+    return element;
+  };
+  const power = make("span", "", `${data.base}`, make("sup", "", "loss"), " = perplexity ");
   badge.title =
     `${data.both[0]} by hand, ${data.both[1]} by torch.nn.functional.cross_entropy in float64, ` +
     `${data.float32} in float32; in nats`;
   return make(
     "div",
     "result",
-    make("span", "", `5 · Mean of ${data.count === 1 ? "one log" : `${data.count} logs`} `, make("b", "", data.mean)),
+    part(5, "Mean", make("small", "", data.count === 1 ? "of one log " : `of ${data.count} logs `), make("b", "", data.mean)),
     make("span", "arrow", "→"),
-    make("span", "", "6 · Minus: cross-entropy loss ", make("b", "loss", data.loss)),
+    part(6, "Minus", "cross-entropy loss ", make("b", "loss", data.loss)),
     make("span", "arrow", "→"),
-    make("span", "", `perplexity ${data.base}`, make("sup", "", "loss"), " = ", make("b", "", data.perplexity)),
+    part(7, "Power", power, make("b", "", data.perplexity)),
     badge,
   );
+}
+
+function markStep(root, step) {
+  for (const element of root.querySelectorAll("[data-step]")) {
+    const on = Number(element.dataset.step) === step;
+    element.classList.toggle("explained", on);
+    if (element.matches("button")) element.setAttribute("aria-expanded", on);
+  }
+  root.querySelector(".flatten").hidden = step !== 1;
 }
 
 function mark(root, at) {
@@ -193,7 +224,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     setTriggerValue("chosen", k);
   };
 
+  const explain = data.explains && ((number) => setTriggerValue("step", number));
+
   root.onkeydown = (event) => {
+    const step = { ArrowUp: data.step - 1, ArrowDown: data.step + 1 }[event.key];
+    if (explain && step >= 0 && step <= 7 && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      event.stopPropagation();
+      return explain(step);
+    }
     const target = { ArrowLeft: state.at - 1, ArrowRight: state.at + 1, Home: 0, End: state.count - 1 }[event.key];
     if (target === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -203,11 +242,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   state.count = data.count;
   state.at = data.at;
-  const drawn = JSON.stringify({ ...data, at: 0 });
+  const drawn = JSON.stringify({ ...data, at: 0, step: 0 });
   if (drawn !== state.drawn) {
     state.drawn = drawn;
     const scrolled = root.querySelector(".scroll")?.scrollLeft ?? 0;
-    const parts = [table(data, choose), flatten(data), result(data)];
+    const parts = [table(data, choose, explain), result(data, explain), flatten(data)];
     if (data.count > data.columns.length) parts.unshift(pages(data, choose));
     root.replaceChildren(...parts);
     const scroll = root.querySelector(".scroll");
@@ -221,4 +260,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const focused = root.getRootNode().activeElement;
     reveal(root, data.at, root.contains(focused) && focused.matches("button.pick"));
   }
+  markStep(root, data.step);
 }

@@ -1,5 +1,6 @@
 """The ladder table: a column for each p_ij, a row for each step. Click or arrow keys choose a column."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading
 from views.components.bundle import FOLDER, bundle
+from views.visit.fields.text import STEPS
 
 # More columns than this are shown a page at a time.
 COLUMNS = 32
@@ -29,9 +31,31 @@ _mount = st.components.v2.component(
 )
 
 
-def ladder_table(data: dict[str, Any], at: int, key: str, on_choose: Callable[[], None]) -> None:
-    """Draw the ladder with column `at` chosen. In `on_choose`, `chosen(key, batch)` is the visitor's choice."""
-    _mount(data={**data, "at": at}, key=key, on_chosen_change=on_choose)
+def ladder_table(
+    data: dict[str, Any],
+    at: int,
+    key: str,
+    on_choose: Callable[[], None],
+    step: int = 0,
+    on_explain: Callable[[], None] | None = None,
+) -> None:
+    """Draw the ladder with column `at` chosen and `step` lit.
+
+    In `on_choose`, `chosen(key, batch)` is the column that the visitor chose. With `on_explain` the steps are
+    buttons, and there `chosen_step(key)` is the one that was pressed.
+    """
+    now = {"at": at, "step": step, "explains": on_explain is not None}
+    more: dict[str, Any] = {"on_step_change": on_explain} if on_explain else {}
+    _mount(data={**data, **now}, key=key, on_chosen_change=on_choose, **more)
+
+
+def chosen_step(key: str) -> int:
+    """The step whose button was pressed; whatever the browser sends, one of them, or 0 for none."""
+    try:
+        step = int(st.session_state[key].step)
+    except (TypeError, ValueError):
+        step = 0
+    return min(max(step, 0), STEPS)
 
 
 def first_column(k: int) -> int:
@@ -48,11 +72,13 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
     return {
         "count": len(batch),
         "columns": _columns(batch, shown, units),
-        "sum": f"{batch.distribution(*batch.positions[start]).double().sum():.4f}",
+        "all": f"all {v:,}, sum {batch.distribution(*batch.positions[start]).double().sum():.4f}",
         "log": f"{LOGARITHMS[units].symbol} p",
         "notes": {
-            "logit": f"shape {by_row}" if len(by_row) < 24 else f"shape {flat}",
-            "proba": f"guess: 1 in {v:,}",
+            "output": f"{_right(batch)} of {len(batch)} right",
+            "logit": f"{by_row}\n→ {flat}" if len(by_row) < 24 else flat,
+            "softmax": _peak(batch.top_log_probas[shown.start : shown.stop, 0]),
+            "proba": f"a guess: 1 in {v:,}",
             "log": units,
         },
         "rows": [len(row.targets) for row in batch.rows],
@@ -62,9 +88,23 @@ def ladder_data(batch: ScoredBatch, start: int, units: Units) -> dict[str, Any]:
         "base": LOGARITHMS[units].base,
         "perplexity": perplexity_text(loss),
         "agrees": batch.agrees,
+        "equals": "equals" if units == "nats" else f"= {batch.loss:.4f} nats by",
         "both": [f"{loss:.7f}", f"{batch.cross_entropy:.7f}"],
         "float32": f"{batch.cross_entropy_float32:.7f}",
     }
+
+
+def _right(batch: ScoredBatch) -> int:
+    """How many first choices are the targets."""
+    return sum(token.id == id for token, id in zip(batch.targets, batch.argmax_ids.tolist(), strict=True))
+
+
+def _peak(first: Float[Tensor, " n"]) -> str:
+    """What the pictures show: their heights are probabilities, from 0 to 1."""
+    most = first.exp().max().item()
+    if most < 0.01:
+        return "flat: no token\nhas even 1 %"
+    return f"heights are p,\nat most {proba_text(math.log(most))}"
 
 
 def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, Any]]:
@@ -82,6 +122,7 @@ def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, A
                 "name": position_name(i, j)[1:],
                 "input": [batch.inputs[k].label, batch.inputs[k].id],
                 "target": [batch.targets[k].label, batch.targets[k].id],
+                "output": [batch.argmax[k].label, batch.argmax[k].id],
                 "logit": f"{batch.logits[k].item():+.4f}",
                 "curve": curve.round(3).tolist(),
                 "place": round(_place(rank, ranks), 4),
@@ -96,14 +137,13 @@ def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, A
 
 
 def _curves(logits: Float[Tensor, "n v"]) -> tuple[np.ndarray, np.ndarray]:
-    """Some ranks, evenly spaced in their logarithm, and for each position ln p at these, from 0 to 1.
+    """Some ranks, evenly spaced in their logarithm, and for each position p at these.
 
-    One scale for all positions; the least likely tenth of the tokens may fall below it.
+    p itself and not its logarithm, so that a first choice with 0.77 is seen to be nearly all of it.
     """
-    ordered = np.sort((logits - logits.logsumexp(-1, keepdim=True)).numpy(), axis=-1)[:, ::-1]
+    ordered = np.sort(logits.softmax(-1).numpy(), axis=-1)[:, ::-1]
     ranks = np.unique(np.geomspace(1, ordered.shape[1], CURVE_POINTS).round().astype(int))
-    low, high = ordered[:, int(0.9 * ordered.shape[1])].min(), ordered[:, 0].max()
-    return ranks, ((ordered[:, ranks - 1] - low) / ((high - low) or 1.0)).clip(0, 1)
+    return ranks, ordered[:, ranks - 1]
 
 
 def _place(rank: int, ranks: np.ndarray) -> float:

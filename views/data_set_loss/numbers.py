@@ -1,20 +1,24 @@
 """The two losses, the run that computes them, and the second model beside the first."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
+from gptloss.charts.conventions import BATCH
 from gptloss.charts.corpus import RunLosses, ruler_chart, running_chart
 from gptloss.charts.theme import CONFIG
 from gptloss.corpus.job import PARTS, Job
 from gptloss.corpus.layout import layout, tokens_to_score
 from gptloss.corpus.tally import CorpusLoss
 from gptloss.errors import GptlossError
-from gptloss.models import find, is_here
+from gptloss.lessons.pitfalls import wrong_means
+from gptloss.lessons.recorded import CLOSE, recorded
+from gptloss.models import DEFAULT_MODEL, REGISTRY, find, is_here
 from gptloss.numbers import counted, in_units, perplexity_text
 from gptloss.serving import runs
 from gptloss.serving.runs import BackgroundRun
-from views.data_set_loss.jobs import check_windows, jobs_of
+from views.data_set_loss.jobs import check_windows, jobs_of, plan_of
 from views.data_set_loss.run_losses import losses_of
 from views.data_set_loss.text import chosen_texts
 from views.frame.model_names import option
@@ -27,6 +31,8 @@ from views.visit.visitor import is_connected, visitor
 STYLE = Path(__file__).parent / "style.css"
 # Seconds between two looks at a run; how long a click waits for one that is short.
 TICK, SHORT = 0.5, 0.4
+# Nats within which two means are one.
+SAME = 5e-6
 
 
 def second_model(settings: Settings) -> None:
@@ -75,27 +81,42 @@ def losses_and_run(settings: Settings) -> bool:
     wanted = jobs()
     shown = [run for job in wanted if (run := runs.find_run(job))]
     at_work = any(run.running for run in shown)
-    _buttons(wanted, shown)
     if at_work:
+        _buttons(wanted, shown)
         st.fragment(_live, run_every=TICK)()
     else:
-        _figures(_first(wanted), settings)
+        first = results_of(wanted[0]) if wanted else Results({}, recorded=False)
+        _figures(first, settings)
+        _ruler(wanted, settings)
+        _buttons(wanted, shown)
         for run in shown:
             _said(run)
-        _ruler(shown if _first(wanted) else [], settings)
+        with st.container(key="data-means", gap=None):
+            for part, result in first.parts.items():
+                st.text(_means(part, result, settings))
     return at_work
 
 
-def _first(wanted: list[Job]) -> BackgroundRun | None:
-    """The run of the chosen model: the large figures are its own, whatever the second has."""
-    return runs.find_run(wanted[0]) if wanted else None
+@dataclass(frozen=True)
+class Results:
+    """The loss of each part as far as it is known, and whether it was recorded before or computed here."""
+
+    parts: dict[str, CorpusLoss]
+    recorded: bool
 
 
-def _figures(run: BackgroundRun | None, settings: Settings) -> None:
+def results_of(job: Job) -> Results:
+    """What a run has scored here; before there is one, what was recorded."""
+    run = runs.find_run(job)
+    computed = {part: result for part in PARTS if (result := run.result(part))} if run else {}
+    return Results(computed, recorded=False) if computed else Results(recorded(job), recorded=True)
+
+
+def _figures(results: Results, settings: Settings) -> None:
     """Training and validation loss, or dashes."""
     columns = st.container(key="data-losses").columns(2, gap="small", wrap=False)
     for part, column in zip(PARTS, columns, strict=True):
-        result = run.result(part) if run else None
+        result = results.parts.get(part)
         with column.container(key=f"data-{part}", gap="xsmall"):
             st.metric(
                 f"{part.capitalize()} loss, {settings.units} per token",
@@ -105,7 +126,6 @@ def _figures(run: BackgroundRun | None, settings: Settings) -> None:
                 delta_arrow="off",
                 border=True,
             )
-            st.text(f"Perplexity {perplexity_text(result.loss)}" if result else "Perplexity –")
 
 
 def _spread(result: CorpusLoss, settings: Settings) -> str:
@@ -114,6 +134,20 @@ def _spread(result: CorpusLoss, settings: Settings) -> str:
     if result.loss_stderr is None:
         return over
     return f"± {in_units(result.loss_stderr, settings.units):.4f} over {over}"
+
+
+def _means(part: str, result: CorpusLoss, settings: Settings) -> str:
+    """The perplexity, and the mean of batch means that the book's loop prints, with the reason if it differs."""
+    book = wrong_means(result, BATCH).batch_means
+    said = (
+        f"{part.capitalize()}: perplexity {perplexity_text(result.loss)}; the book’s calc_loss_loader, a mean of"
+        f" batch means, gives {in_units(book, settings.units):.4f}"
+    )
+    if abs(book - result.loss) < SAME:
+        return f"{said}, the same."
+    left = len(result.window_tokens) % BATCH
+    why = f"the last batch has {left} of {BATCH} windows" if left else "the windows differ in length"
+    return f"{said}: {why}, and counts as much as each other."
 
 
 def _buttons(wanted: list[Job], shown: list[BackgroundRun]) -> None:
@@ -137,7 +171,14 @@ def _buttons(wanted: list[Job], shown: list[BackgroundRun]) -> None:
             st.caption("A run with other settings is under way.")
             st.button("Stop that one", key="data-stop-other", type="tertiary", on_click=_stop)
     if wanted and not shown:
-        st.text("Run computes both losses on this machine. You can turn to other pages meanwhile.")
+        known = recorded(wanted[0])
+        st.text(
+            "These losses were recorded; Run computes them here."
+            if known
+            else "Run computes both losses on this machine. You can turn to other pages meanwhile."
+        )
+        if known and wanted[0].model == DEFAULT_MODEL:
+            st.text("Nothing is trained here: before training both losses agree.")
 
 
 def _run() -> None:
@@ -165,10 +206,11 @@ def _live() -> None:
     wanted = jobs()
     shown = [run for job in wanted if (run := runs.find_run(job))]
     at_work = any(run.running for run in shown)
-    _figures(_first(wanted), settings)
+    if wanted:
+        _figures(results_of(wanted[0]), settings)
     for run in shown:
         _progress(run)
-    readings = _readings(shown)
+    readings = [found for run in shown if (found := losses_of(run)).windows]
     if readings:
         alt = "The mean loss of each part so far, window by window."
         st.plotly_chart(running_chart(readings, settings.units), key="running-chart", config=CONFIG, alt=alt)
@@ -194,10 +236,25 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _ruler(shown: list[BackgroundRun], settings: Settings) -> None:
-    readings = _readings(shown)
-    if readings:
+def _ruler(wanted: list[Job], settings: Settings) -> None:
+    """The models that are asked for, and the lecture's two as far as their losses on this text were recorded."""
+    names = _lecture_models()
+    if not wanted or wanted[0].model not in names:
+        names = []  # a model with other tokens is not to be compared with them
+    lecture = [replace(wanted[0], model=name, plan=plan_of(settings, name)) for name in names]
+    found = {
+        job.model: RunLosses(find(job.model).info.title, find(job.model).info.vocab_size, results.parts, ())
+        for job in [*wanted, *lecture]
+        if (results := results_of(job)).parts
+    }
+    readings = list(found.values())
+    if wanted and wanted[0].model in found:  # a second model's numbers do not stand alone
         st.plotly_chart(ruler_chart(readings, settings.units), key="ruler", config=CONFIG, alt=_ruler_text(readings))
+
+
+def _lecture_models() -> list[str]:
+    trained = access.pretrained()
+    return [DEFAULT_MODEL, *([trained] if trained in REGISTRY else [])]
 
 
 def _is_mine(run: BackgroundRun) -> bool:
@@ -220,13 +277,21 @@ def _said(run: BackgroundRun) -> None:
         st.text(f"{title}: stopped {after}")
     elif run.tokens:
         pace = f", {run.tokens / run.seconds:,.0f} a second" if run.seconds > 0.5 else ""
-        st.text(f"{title}: {run.tokens:,} tokens scored in {run.seconds:.1f} s{pace}.")
+        st.text(f"{title}: {run.tokens:,} tokens scored in {run.seconds:.1f} s{pace}.{_agreement(run)}")
     for sentence in short[:3]:
         st.text(sentence)
 
 
-def _readings(shown: list[BackgroundRun]) -> list[RunLosses]:
-    return [found for run in shown if (found := losses_of(run)).windows]
+def _agreement(run: BackgroundRun) -> str:
+    """Whether what was computed here is what was recorded, if it was."""
+    known = recorded(run.job)
+    here = {part: run.result(part) for part in known}
+    apart = [abs(result.loss - known[part].loss) for part, result in here.items() if result]
+    if not apart:
+        return ""
+    if max(apart) < CLOSE:
+        return " They cost what was recorded."
+    return f" The recorded losses differ by up to {max(apart):.4f} nats: other weights go by this name."
 
 
 def _ruler_text(readings: list[RunLosses]) -> str:

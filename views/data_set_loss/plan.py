@@ -111,9 +111,15 @@ def _sizes(place: Layout, plan: Plan) -> str:
         spans = zip(place.pieces, _spans(place, plan), strict=True)
         tokens, count = place.tokens(part), sum(len(each) for piece, each in spans if piece.part == part)
         batches = -(-count // BATCH)
+        scored = sum(
+            window.scored
+            for piece in place.pieces
+            if piece.part == part
+            for window in conventions.windows(plan, piece.length(plan))
+        )
         said.append(
-            f"{part.capitalize()}: {tokens:,} tokens, {counted(count, 'window')},"
-            f" {counted(batches, 'batch', 'es')} of {BATCH}."
+            f"{part.capitalize()}: {tokens:,} tokens = {scored:,} scored + {tokens - scored:,} dropped;"
+            f" {counted(count, 'window')}, {counted(batches, 'batch', 'es')} of {BATCH}."
         )
     return "\n".join(said)
 
@@ -127,7 +133,7 @@ def _context(plan: Plan) -> str:
     start = " The very first has the start token alone." if plan.bos else ""
     if plan.convention == "rolling":
         start += " The last window begins earlier, so that it is full."
-    return f"The first token that a window scores has one before it, the last {plan.window:,}.{start}"
+    return f"In each window the first token is predicted from 1 token, the last from {plan.window:,}.{start}"
 
 
 def _split_chart(place: Layout, plan: Plan) -> go.Figure:

@@ -120,7 +120,7 @@ def _window(run: BackgroundRun, number: int, found: RunLosses, units: Units) -> 
     with st.container(key="window-text", height=190):
         st.text(words.scored)
     if st.button("See it in “Surprise in a text”", icon=":material/search:", key="to-surprise"):
-        take(words.read + words.scored)
+        take((words.read + words.scored,))
         st.switch_page(SURPRISE)
     if words.read.strip():
         st.caption("There it has also what this window only read, because that is its context.")

@@ -1,4 +1,4 @@
-"""The text: one that ships with gptloss, the book's, the visitor's files, or a pasted one.
+"""The text: the book's, a story that ships with gptloss, the visitor's files, or a pasted one.
 
 Files and what was pasted stay with the visitor: they are in the session, not in the link.
 """
@@ -9,12 +9,10 @@ from gptloss.corpus import samples
 from gptloss.corpus.job import Document, Texts, texts_of
 from gptloss.corpus.text import decoded
 from gptloss.errors import GptlossError
-from gptloss.models.downloads.store import home
-from views.shared.markdown import literal
-from views.visit import access, session
+from views.visit import session
 from views.visit.settings import Settings
 
-CHOICES = {"island": "Sample", "verdict": "The Verdict", "files": "My files", "paste": "Paste"}
+CHOICES = {"verdict": "The Verdict", "island": "A story", "files": "My files", "paste": "Paste"}
 FILES, PASTED, TURN, CHOSEN = "data-files", "data-pasted", "data-turn", "data-chosen"
 LARGEST = 2_000_000  # characters in all
 LARGEST_FILE = 2  # MB
@@ -26,7 +24,7 @@ def text_controls(settings: Settings) -> Texts | None:
         session.correct(
             "The link is about a text that its maker had, which does not travel in a link; the page shows its own.",
             always=True,
-            data="island",
+            data="verdict",
         )
     session.give("data", settings.data)
     st.segmented_control(
@@ -35,6 +33,7 @@ def text_controls(settings: Settings) -> Texts | None:
         format_func=CHOICES.__getitem__,
         key="data",
         required=True,
+        label_visibility="collapsed",
         on_change=_choose,
     )
     with st.container(key="data-choice", gap="xsmall"):
@@ -54,8 +53,8 @@ def chosen_texts(settings: Settings) -> Texts | None:
     elif settings.data == "paste":
         documents = (Document("pasted", session.recall(PASTED, "")),)
     else:
-        text = samples.island() if settings.data == "island" else samples.verdict() or ""
-        documents = (Document(CHOICES[settings.data], text),)
+        name = CHOICES[settings.data]
+        documents = (Document(name, samples.BY_NAME[name]),)
     documents = tuple(document for document in documents if document.text)
     return texts_of(documents) if documents else None
 
@@ -65,50 +64,7 @@ def _island() -> None:
 
 
 def _verdict() -> None:
-    if samples.verdict():
-        st.caption("*The Verdict* by Edith Wharton, 1908: the book’s text, 20,479 characters.")
-        return
-    st.text("The Verdict by Edith Wharton, 1908, is in the public domain and is not on this machine: 20 kB to fetch.")
-    if st.button("Fetch it", icon=":material/download:", type="primary", key="data-fetch"):
-        _fetch()
-    turn = session.recall(TURN, 0)
-    st.file_uploader(
-        f"Or drop in your {samples.VERDICT}",
-        ["txt"],
-        key=f"data-verdict-{turn}",
-        max_upload_size=LARGEST_FILE,
-        on_change=_keep,
-        args=(turn,),
-    )
-    if access.any_model():
-        st.caption(f"Or copy it to {literal(str(home() / 'texts'))}.")
-
-
-def _fetch() -> None:
-    """Fetch it, with a bar; show a sentence if that is not possible."""
-    place = st.empty()
-    place.progress(0.0, "Fetching The Verdict …")
-
-    def report(done: int, total: int) -> None:
-        place.progress(done / total, f"{done:,} of {total:,} bytes")
-
-    try:
-        samples.fetch_verdict(report)
-    except GptlossError as error:
-        place.error(literal(str(error)))
-    else:
-        st.rerun()
-
-
-def _keep(turn: int) -> None:
-    file = st.session_state[f"data-verdict-{turn}"]
-    session.change()
-    if file is not None:
-        session.remember(TURN, turn + 1)
-        try:
-            samples.keep_verdict(file.getvalue(), file.name)
-        except GptlossError as error:
-            session.notify(str(error))
+    st.caption("*The Verdict* by Edith Wharton, 1908: the book’s text, 20,479 characters.")
 
 
 def _files() -> None:

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import streamlit as st
 
-from gptloss.charts.colours import MODEL, RUNS, TARGET
+from gptloss.charts.colours import MODEL, RUNS, TARGET, TRAINED, UNTRAINED
 from views.frame import model_choice, model_offer, sidebar
+from views.frame.trained_switch import trained_switch
 from views.visit import session
 from views.visit.pages import Page
 from views.visit.settings import Settings
 
-COLOURS = {"model": MODEL, "target": TARGET} | {f"run-{n}": colour for n, colour in enumerate(RUNS)}
+COLOURS = {"model": MODEL, "target": TARGET, "untrained": UNTRAINED, "trained": TRAINED}
+COLOURS |= {f"run-{n}": colour for n, colour in enumerate(RUNS)}
 STYLE = (
     f"<style>:root {{ {' '.join(f'--{name}: {colour};' for name, colour in COLOURS.items())} }}\n"
     f"{(Path(__file__).parent / 'style.css').read_text('utf-8')}</style>"
 )
-SIDEBAR_WIDTH = 244
+SIDEBAR_WIDTH = 232
 
 
 def begin(page: Page) -> Settings:
@@ -27,8 +29,9 @@ def begin(page: Page) -> Settings:
     session.write_link()
     with st.sidebar:
         sidebar.sidebar()
-    st.title(page.title, anchor=False)
-    st.caption(page.subtitle)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="head"):
+        st.title(page.title, anchor=False, width="content", help=page.subtitle)
+        trained_switch()
     notices = [*session.notices(), *_link_notice()]
     if notices:
         with st.container(border=True, gap="xxsmall", key="notices"):

@@ -8,11 +8,15 @@ from gptloss.errors import GptlossError, TooLongError, UnequalLengthsError
 from gptloss.models import find
 from gptloss.tokens import text_of
 from views.loss.examples import PRESETS, Preset
+from views.shared.folded import LETTERS_SHOWN, folded, preview
 from views.shared.row_errors import encoded_or_empty, row_error_card, start_of
 from views.visit import session
 from views.visit.fields.kinds import MAX_ROWS
+from views.visit.fields.text import joined
 from views.visit.settings import LINK_LIMIT, Settings
 
+# Rows in the folded editor.
+ROWS_SHOWN = 3
 # Of a row that is left out, to show where it goes wrong.
 TOKENS_SHOWN = 60
 
@@ -24,9 +28,30 @@ TYPING_PAUSE = "200ms"
 
 
 def editor(settings: Settings) -> None:
-    """The rows, with the buttons that change them."""
+    """The rows in a line each; unfolded, the boxes and buttons that change them. Below, the examples."""
+    with folded("editor", _summary(settings)):
+        _boxes(settings)
+    _examples()
+
+
+def _summary(settings: Settings) -> str:
+    """The rows as they are read, a line each: what goes in, and what is to come out."""
+    targets = settings.targets or (None,) * len(settings.inputs)
+    lines = [_line(given, target) for given, target in zip(settings.inputs, targets, strict=True)]
+    more = [f"… and {len(lines) - ROWS_SHOWN} more rows"] if len(lines) > ROWS_SHOWN else []
+    return "\n".join(lines[:ROWS_SHOWN] + more)
+
+
+def _line(given: str, target: str | None) -> str:
+    if target is None:
+        return preview(given)
+    half = LETTERS_SHOWN // 2
+    return f"{preview(given, half)} → :primary[{preview(target.replace(' ', '·'), half)}]"
+
+
+def _boxes(settings: Settings) -> None:
     shown = settings.inputs, settings.targets
-    with st.container(border=True, gap="xsmall", key="editor"):
+    with st.container(gap="xsmall", key="editor-rows"):
         for i in range(len(settings.inputs)):
             _row(settings, i)
         with st.container(horizontal=True, vertical_alignment="center", key="editor-actions"):
@@ -56,7 +81,7 @@ def _start_token(settings: Settings) -> None:
         st.text(f"Each row is read after the start token {model.tokenizer().token(model.info.bos_id).label}")
 
 
-def examples() -> None:
+def _examples() -> None:
     """The presets, one click away."""
     with st.container(horizontal=True, gap="small", key="presets", vertical_alignment="center"):
         st.caption("Examples", width="content")
@@ -161,7 +186,21 @@ def _read(shown: Rows) -> None:
         return tuple(st.session_state[_box(f"{name}-{i}", text)] for i, text in enumerate(texts))
 
     inputs, targets = shown
-    session.change(inputs=typed("input", inputs), targets=None if targets is None else typed("target", targets))
+    now = typed("input", inputs), None if targets is None else typed("target", targets)
+    if targets is not None and now[0] != inputs and now[1] == targets and _follow(inputs, targets):
+        # Somebody types an input, and the targets were the inputs shifted by one: they go on shifting.
+        pairs = zip(inputs, now[0], targets, strict=True)
+        now = tuple(new if new != old else joined(old, target) for old, new, target in pairs), None
+    session.change(inputs=now[0], targets=now[1])
+
+
+def _follow(inputs: tuple[str, ...], targets: tuple[str, ...]) -> bool:
+    """Whether every target is its input without the first token, and with one more at the end."""
+    for given, target in zip(inputs, targets, strict=True):
+        read = encoded_or_empty(given)
+        if not read or encoded_or_empty(target)[:-1] != read[1:]:
+            return False
+    return True
 
 
 def _use(preset: Preset) -> None:

@@ -20,7 +20,10 @@ PRESETS = (
     Preset(
         "Predictable",
         "Text whose next token a trained model is sure of; an untrained one is not.",
-        ("The capital of France is Paris", "one two three four five six seven"),
+        (
+            "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday",
+            "one, two, three, four, five, six, seven, eight",
+        ),
     ),
     Preset("Emoji", "One emoji is several tokens, each a part of its bytes.", ("I 💙 green tea",)),
     Preset(

@@ -32,9 +32,10 @@ def keep_position(batch: ScoredBatch, settings: Settings) -> None:
 
 
 def correct_position(batch: ScoredBatch, settings: Settings) -> None:
-    """Choose the first position, and say so, if these rows do not have the chosen one."""
+    """Choose the nearest position of the row, and say so, if these rows do not have the chosen one."""
     if settings.at not in batch.positions:
-        i, j = batch.positions[0]
+        in_row = [position for position in batch.positions if position[0] == settings.at[0]]
+        i, j = in_row[-1] if in_row else batch.positions[0]
         wanted, first = position_name(*settings.at), position_name(i, j)
         session.correct(f"There is no {wanted} in this text; {first} is shown.", at=(i, j))
 

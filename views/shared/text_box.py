@@ -1,22 +1,38 @@
 """The text box of the pages that read a text: the rows as texts, and what the visitor types there."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
+from views.shared.folded import folded, preview
 from views.visit import session
+from views.visit.fields.kinds import MAX_ROWS
 from views.visit.fields.text import joined
 from views.visit.settings import Settings
 
+# Rows in the folded text.
+ROWS_SHOWN = 3
+CHANGE = "Change the text"
 
-def own_text(settings: Settings, height: int = 80) -> None:
-    """The text box of these pages. Typing there makes one text of the rows, each token the target of those before."""
-    several = len(settings.inputs) > 1
-    session.give("own-text", "\n".join(row_texts(settings)))
-    st.text_area(
-        "Text: each line is read on its own; change it, and it is read as one" if several else "Text",
-        key="own-text",
-        height=height,
-        on_change=_read_own,
-    )
+
+def own_text(
+    settings: Settings, height: int = 80, more: Callable[[], None] | None = None, label: str | None = None
+) -> None:
+    """The text of these pages, folded, with the box that changes it and what `more` a page has to choose a text.
+
+    Each token is the target of those before it. The `label` stands for the text where that is beside it.
+    """
+    rows = row_texts(settings)
+    with folded("text", label or "\n".join(map(preview, rows[:ROWS_SHOWN]))):
+        session.give("own-text", "\n".join(rows))
+        st.text_area(
+            "Text (one row per line)" if _lines_are_rows(rows) else "Text",
+            key="own-text",
+            height=height,
+            on_change=_read_own,
+        )
+        if more:
+            more()
 
 
 def row_texts(settings: Settings) -> tuple[str, ...]:
@@ -26,12 +42,22 @@ def row_texts(settings: Settings) -> tuple[str, ...]:
     return tuple(map(joined, settings.inputs, settings.targets))
 
 
-def take(text: str, at: tuple[int, int] = (1, 1)) -> None:
-    """Let `text` be what all pages read. Call it from a callback. Pinned tokens stay, pinned positions do not."""
+def take(rows: tuple[str, ...], at: tuple[int, int] = (1, 1)) -> None:
+    """Let these rows be what all pages read. Call it from a callback. Pinned tokens stay, pinned positions do not."""
     pins = tuple(pin for pin in session.settings().pins if isinstance(pin, int))
-    session.change(inputs=(text,), targets=None, at=at, made=0, pins=pins)
+    session.change(inputs=rows, targets=None, at=at, made=0, pins=pins)
+
+
+def _lines_are_rows(rows: tuple[str, ...]) -> bool:
+    return len(rows) > 1 and not any("\n" in row for row in rows)
 
 
 def _read_own() -> None:
-    settings = session.settings()
-    take(st.session_state["own-text"], settings.at if len(settings.inputs) == 1 else (1, 1))
+    """Take what was typed: rows stay rows, a single text stays one."""
+    settings, typed = session.settings(), st.session_state["own-text"]
+    if not _lines_are_rows(row_texts(settings)):
+        return take((typed,), settings.at)
+    lines = tuple(line for line in typed.split("\n") if line)
+    take(lines[:MAX_ROWS] or ("",), settings.at)
+    if len(lines) > MAX_ROWS:
+        session.notify(f"The text has {len(lines)} lines; the first {MAX_ROWS} are rows.")

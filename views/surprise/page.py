@@ -24,6 +24,8 @@ from views.visit import session
 from views.visit.settings import Settings
 
 STRIP = "text-strip"
+# The fragments that follow the chosen token.
+TEXT, ALONG = "coloured-text", "losses-along-text"
 COLOURS = ("loss", "probability", "rank", "entropy")
 LOGS = formats("%.4f", "loss", "mean", *(f"top_{k}_log_proba" for k in range(1, 6)))
 
@@ -37,12 +39,12 @@ def text_figures(batch: ScoredBatch, settings: Settings) -> None:
     tokens, per_word = f"over {counted(result.tokens, 'token')}", result.word_loss
     figures = [
         (f"Loss, {units} per token", f"{in_units(result.loss, units):.4f}", tokens),
-        (f"Perplexity = {base}^loss", perplexity_text(result.loss), tokens),
+        ("Perplexity", perplexity_text(result.loss), f"= {base}^loss"),
         ("Bits per byte", f"{result.bits_per_byte:.4f}", f"over {counted(result.bytes, 'byte')}"),
         (
-            f"Per-word perplexity = {base}^({units} per word)",
+            "Per-word perplexity",
             "–" if per_word is None else perplexity_text(per_word),
-            f"over {counted(result.words, 'word')}",
+            f"{base}^({units} per word), {counted(result.words, 'word')}",
         ),
     ]
     with st.container(key="text-figures"):
@@ -52,9 +54,9 @@ def text_figures(batch: ScoredBatch, settings: Settings) -> None:
                 column.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
 
 
-@st.fragment
+@st.fragment(key=TEXT)
 def coloured_text() -> None:
-    """The text, coloured; what the model expected at the chosen token, sent first; the loss along the text."""
+    """The text, coloured, and what the model expected at the chosen token, which is sent first."""
     settings = session.settings()
     batch = scored(settings)
     if batch is None:
@@ -63,7 +65,6 @@ def coloured_text() -> None:
     with expected.container(border=True):
         _expected(settings.question, settings.at)
     with text:
-        _colours(settings)
         token_strip(
             strip_of(settings.question),
             at=batch.index(*settings.at),
@@ -74,9 +75,17 @@ def coloured_text() -> None:
             figures=settings.figures,
             units=settings.units,
         )
-    with st.container(border=True):
-        _losses(settings.question, settings.at, settings.units)
+        _colours(settings)
     session.write_link()
+
+
+@st.fragment(key=ALONG)
+def losses_along_text() -> None:
+    """The loss of each token as the text goes."""
+    settings = session.settings()
+    if scored(settings) is not None:
+        with st.container(border=True):
+            _losses(settings.question, settings.at, settings.units)
 
 
 def _colours(settings: Settings) -> None:
@@ -95,6 +104,7 @@ def _choose() -> None:
     batch = scored(session.settings())
     if batch is not None:
         session.change(at=chosen(STRIP, batch))
+        st.rerun([TEXT, ALONG])
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

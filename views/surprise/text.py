@@ -10,6 +10,7 @@ from gptloss.corpus.text import decoded
 from gptloss.errors import GptlossError
 from views.shared.text_box import own_text, take
 from views.visit import session
+from views.visit.pages import ODD
 from views.visit.settings import Settings
 
 LARGEST_FILE = 2  # MB
@@ -25,12 +26,6 @@ class Sample:
     text: str
 
 
-ODD = (
-    "The city council met on Tuesday evening to vote on the new bridge. Engineers had spent two years measuring the"
-    " river, and the mayor thanked them for their patience. The bridge will carry four lanes of traffic, open in"
-    " spring and, according to the final report, be made entirely of marmalade. Work on the northern bank begins"
-    " next month."
-)
 CODE = '''def greet(names):
     """Say hello to everybody, one line each."""
     for name in names:
@@ -51,24 +46,24 @@ SAMPLES = (
 
 
 def text_choice(settings: Settings) -> None:
-    """The text box, with the samples and the file beside it."""
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        own_text(settings, height=186)
-    with right:
-        with st.container(horizontal=True, gap="small", vertical_alignment="center", key="samples"):
-            st.caption("Try a sample", width="content")
-            for sample in SAMPLES:
-                st.button(sample.name, help=sample.why, type="tertiary", on_click=take, args=(sample.text,))
-        turn = session.recall(UPLOADS, 0)
-        st.file_uploader(
-            "Or a text file in UTF-8",
-            ["txt", "md"],
-            key=f"upload-{turn}",
-            max_upload_size=LARGEST_FILE,
-            on_change=_read_file,
-            args=(turn,),
-        )
+    """The text, folded, with a file inside; the samples under it."""
+    own_text(settings, height=186, more=_file)
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="samples"):
+        st.caption("Samples", width="content")
+        for sample in SAMPLES:
+            st.button(sample.name, help=sample.why, type="tertiary", on_click=take, args=((sample.text,),))
+
+
+def _file() -> None:
+    turn = session.recall(UPLOADS, 0)
+    st.file_uploader(
+        "Or a text file in UTF-8",
+        ["txt", "md"],
+        key=f"upload-{turn}",
+        max_upload_size=LARGEST_FILE,
+        on_change=_read_file,
+        args=(turn,),
+    )
 
 
 def _read_file(turn: int) -> None:
@@ -81,7 +76,7 @@ def _read_file(turn: int) -> None:
         text = decoded(file.getvalue(), file.name)
         if not text:
             raise GptlossError(f"{file.name} is empty; choose a file with some text. The text here stays.")
-        take(text)
+        take((text,))
     except GptlossError as error:
         session.change()
         session.notify(str(error))

@@ -104,7 +104,7 @@ def _paths() -> None:
     )
     place, goes_on = st.empty(), ticks.a_first_while()
     for way in _ways(batch, settings):
-        while len(way.tokens) < settings.made and goes_on():
+        while not way.has(settings.made) and goes_on():
             way.grow(settings.made)
             place.caption(f"Token {len(way.tokens)} of {settings.made} is made …")
     place.empty()
@@ -132,7 +132,7 @@ def _tick() -> None:
     if done and goal > settings.made:
         session.change(made=goal)  # before it is drawn, so that nothing seen is taken back
     _both(goal)
-    if _playing() and session.settings().made == MOST_MADE:
+    if _playing() and (session.settings().made == MOST_MADE or all(way.ended for way in ways)):
         _set_playing(False)
         st.rerun()  # so that the buttons show it
     ticks.rest("paths", done=done and not _playing())
@@ -141,16 +141,21 @@ def _tick() -> None:
 def _grow(way: Continuation, goal: int) -> None:
     """Make what is missing, for a moment; the next tick goes on."""
     goes_on = ticks.a_stretch()
-    while len(way.tokens) < goal and goes_on():
+    while not way.has(goal) and goes_on():
         way.grow(goal)
 
 
 def _made(ways: Sequence[Continuation], goal: int) -> bool:
-    return all(len(way.tokens) >= goal for way in ways)
+    return all(way.has(goal) for way in ways)
 
 
 def _playing() -> bool:
-    return session.recall(PLAYING, False)
+    """Whether tokens are being made; of a text that the page has not been drawn with yet, none are.
+
+    A tick may run after the visitor has changed the text and before the page does.
+    """
+    settings = session.settings()
+    return session.recall(PLAYING, False) and session.recall(READ, None) == (settings.question, settings.source)
 
 
 def _set_playing(on: bool) -> None:
@@ -199,6 +204,8 @@ def _path(n: int, way: Continuation, steps: Sequence[SampledToken], settings: Se
         last, loss = steps[-1], in_units(fmean(-step.log_proba for step in steps), settings.units)
         st.text(f"Newest: {last.token.label} · probability {proba_text(last.log_proba)} · rank {last.rank:,}")
         st.caption(f"{len(steps)} tokens; the loss of the path is {loss:.4f} {settings.units} per token")
+        if steps[-1].token.id in find(settings.model).info.eos_ids:
+            st.text(f"{steps[-1].token.label} ends the text, so this path stops.")
     st.code(visible([*prompt, *(step.token for step in steps)]), language=None, wrap_lines=True)
 
 

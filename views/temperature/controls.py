@@ -39,20 +39,16 @@ def sampling_controls(settings: Settings) -> None:
     """The sliders and boxes, and buttons that set them."""
     book = settings.source == "book"
     v = len(BOOK_WORDS) if book else find(settings.model).info.vocab_size
-    with st.container(border=True, gap="xsmall", key="sampler"):
-        heat, by_k, by_p, seed = st.columns([4, 2, 3, 2], gap="medium", vertical_alignment="bottom")
-        with heat:
-            _slider("temperature", "Temperature (0: greedy)", 0.0, HOTTEST, 0.1, settings.temperature)
-        with by_k:
-            _number("top_k", "Top-k (0: all)", v, min(settings.top_k, v))
-        with by_p:
-            _slider("top_p", "Top-p (1: all)", 0.01, 1.0, 0.01, settings.top_p)
-        with seed:
-            _number("seed", "Seed", LARGEST_SEED, settings.seed)
-        with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
-            st.caption("Examples", width="content")
-            for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
-                st.button(name, type="tertiary", on_click=set_sampler, kwargs=fields)
+    _slider("temperature", "Temperature (0: greedy)", 0.0, HOTTEST, 0.1, settings.temperature)
+    _slider("top_p", "Top-p (1: all)", 0.01, 1.0, 0.01, settings.top_p)
+    by_k, seed = st.columns(2, gap="small", wrap=False)
+    with by_k:
+        _number("top_k", "Top-k (0: all)", v, min(settings.top_k, v))
+    with seed:
+        _number("seed", "Seed", LARGEST_SEED, settings.seed)
+    with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
+        for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
+            st.button(name, type="tertiary", on_click=set_sampler, kwargs=fields)
 
 
 def _slider(field: str, label: str, low: float, high: float, step: float, value: float) -> None:

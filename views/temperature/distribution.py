@@ -11,7 +11,8 @@ from gptloss.charts.loss import position_title
 from gptloss.charts.sampling import shown_ids
 from gptloss.models import find
 from gptloss.prediction.sampled import SampledDistribution
-from gptloss.prediction.sampling import Sampler, draw
+from gptloss.prediction.sampling import Sampler, draw, draw_one_by_one
+from gptloss.scoring.batch import logits_by_chunks
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from views.shared.scored_text import scored
@@ -52,9 +53,22 @@ def title_of(subject: Subject) -> str:
 
 
 def counts_of(subject: Subject, sampler: Sampler, n: int, seed: int) -> Int[Tensor, " v"]:
-    """How often each token comes in n draws."""
+    """How often each token comes in n draws; the book's words are drawn as in the book."""
     logits = choice_of(subject, sampler).logits
-    return torch.bincount(draw(sampler.probas(logits), n, seed), minlength=len(logits))
+    drawn = (draw if subject else draw_one_by_one)(sampler.probas(logits), n, seed)
+    return torch.bincount(drawn, minlength=len(logits))
+
+
+@lru_cache(maxsize=64)
+def cut_off_targets(question: Question, sampler: Sampler) -> tuple[int, ...]:
+    """The numbers k of the targets in the flattened list that top-k or top-p leaves no probability."""
+    batch = batch_of(question)
+    return tuple(
+        k
+        for start, logits in logits_by_chunks(batch.model, batch.hidden)
+        for k, line in enumerate(logits, start)
+        if not sampler.keeps(line)[batch.targets[k].id]
+    )
 
 
 def token_table(subject: Subject, settings: Settings) -> pd.DataFrame:

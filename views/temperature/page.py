@@ -22,7 +22,15 @@ from views.shared.choose_one import choose_one
 from views.shared.scored_text import scored, strip_of
 from views.shared.tables import formats, numbers_as_tables
 from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls, set_sampler
-from views.temperature.distribution import Subject, choice_of, counts_of, subject_of, title_of, token_table
+from views.temperature.distribution import (
+    Subject,
+    choice_of,
+    counts_of,
+    cut_off_targets,
+    subject_of,
+    title_of,
+    token_table,
+)
 from views.visit import session
 from views.visit.fields.sampling import DRAWS, LARGEST_SEED
 from views.visit.settings import Settings
@@ -33,18 +41,23 @@ SMALL_PROBAS = formats("%.4f", "logit") | formats("%.4e", "before", "after")
 BOOK_PROBAS = formats("%.4f", "logit", "before", "after")
 # A text of up to this many tokens has its curve within a second; a longer one gets a part of it at every tick.
 QUICK, TICK = 256, 0.1
+# Targets that are named.
+LISTED = 6
 # Expected draws below which the bars show chance more than probability.
 FEW = 5
 
 
-def source_choice(settings: Settings) -> None:
+def source_choice() -> None:
     """Whose distribution is shown."""
-    choose_one("source", "Whose distribution is shown", SOURCES, hide_label=True)
-    if settings.source == "book":
-        st.caption(
-            "Chapter 5.3 of the book has a vocabulary of nine words and these logits for the word after “every effort"
-            " moves you”. The loss of a text and its continuation need a model: choose your own text for them."
-        )
+    choose_one(
+        "source",
+        "Whose distribution is shown",
+        SOURCES,
+        hide_label=True,
+        chosen=True,
+        help="Chapter 5.3 of the book has a vocabulary of nine words, and logits for the word after “every effort"
+        " moves you”. The loss of a text and its continuation need a model.",
+    )
 
 
 @st.fragment(key=CHARTS)
@@ -56,21 +69,21 @@ def sampling_charts() -> None:
         return session.write_link()
     sampler = sampler_of(settings)
     said = choice_of(subject, sampler).said
-    above, charts = st.container(), st.container()
-    with charts:
-        left, right = st.columns(2, gap="medium")
-        with left.container(border=True, height="stretch"):
-            _bars(subject, sampler, said)
-        with right.container(border=True, height="stretch"):
-            _ranks(subject, sampler, said)
+    above = st.container()
+    beside, bars = st.columns([4, 9], gap="medium")
+    with bars.container(border=True, height="stretch"):
+        _bars(subject, sampler, said)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        _ranks(subject, sampler, said)
+    with right.container(border=True, height="stretch"):
+        _draws(subject, settings)
     with above:
         if subject:
             _strip(settings)
+    with beside.container(border=True, height="stretch", gap="xsmall", key="sampler"):
         sampling_controls(settings)
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
-        _draws(subject, settings)
-    with right.container(border=True, height="stretch"):
+    with st.container(border=True):
         if subject:
             _loss(settings)
         else:
@@ -87,8 +100,10 @@ def _strip(settings: Settings) -> None:
         at=batch_of(settings.question).index(*settings.at),
         key=STRIP,
         on_choose=_choose,
+        flow=True,
+        colour="loss",
         units=settings.units,
-        named=True,
+        legend=False,
     )
 
 
@@ -119,10 +134,10 @@ def _name(subject: Subject) -> str:
 
 def _draws(subject: Subject, settings: Settings) -> None:
     """n draws with the seed, and the buttons for other ones."""
+    _draws_chart(subject, sampler_of(settings), settings.draws, settings.seed)
     with st.container(horizontal=True, gap="small", key="draws-controls"):
         choose_one("draws", "Draws", {count: f"{count:,}" for count in DRAWS}, hide_label=True)
         st.button("Draw again", icon=":material/casino:", help="With the next seed", on_click=_next_seed)
-    _draws_chart(subject, sampler_of(settings), settings.draws, settings.seed)
     expected = settings.draws * math.exp(choice_of(subject, sampler_of(settings)).after.max().item())
     if expected < FEW:
         st.caption(
@@ -167,6 +182,22 @@ def _work_out() -> None:
         _loss_chart(settings.question, settings.temperature, settings.units, work.finished)
         if settings.temperature == 0 and work.finished.best > 0:
             st.caption("At temperature 0 the loss is infinite: some token is not the model’s first choice.")
+        _cut_off(settings)
+
+
+def _cut_off(settings: Settings) -> None:
+    """Say that a target that top-k or top-p cuts off costs infinity, and which target that is."""
+    sampler, batch = sampler_of(settings), batch_of(settings.question)
+    if sampler.greedy or (sampler.top_k == 0 and sampler.top_p == 1):
+        return
+    said = "A target that the cut leaves out has p = 0 and costs infinity; the curve is without cuts."
+    if len(batch) > QUICK:
+        st.text(said)
+        return
+    lost = cut_off_targets(settings.question, sampler)
+    names = ", ".join(f"{batch.targets[k].label} ({position_name(*batch.positions[k])})" for k in lost[:LISTED])
+    more = f" and {len(lost) - LISTED} more" if len(lost) > LISTED else ""
+    st.text(f"{said} Here that is {names}{more}." if lost else f"{said} Here no target is cut off.")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

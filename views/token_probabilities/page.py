@@ -7,6 +7,7 @@ from gptloss.charts.loss import position_title
 from gptloss.charts.probabilities import likeliest_chart
 from gptloss.charts.ranks import cumulative_chart, rank_chart
 from gptloss.charts.theme import CONFIG
+from gptloss.charts.vocabulary import index_sentence, vocabulary_chart
 from gptloss.numbers import LOGARITHMS, in_units, odds_text, perplexity_text, proba_text
 from gptloss.prediction.distribution import softmax_latex
 from gptloss.serving.question import Question
@@ -27,6 +28,7 @@ from views.visit.fields.probabilities import FEWEST_SHOWN, MOST_SHOWN, View
 from views.visit.settings import Settings
 
 STRIP = "strip"
+ORDERS = {"index": "by index", "rank": "by rank"}
 VIEWS = {"probas": "Probabilities", "logits": "Logits"}
 
 
@@ -68,8 +70,10 @@ def _strip(position: ChosenPosition) -> None:
         at=position.batch.index(*position.at),
         key=STRIP,
         on_choose=_choose,
+        flow=True,
+        colour="loss",
         units=position.settings.units,
-        named=True,
+        legend=False,
     )
 
 
@@ -92,9 +96,9 @@ def _figures(position: ChosenPosition) -> None:
             f"{odds_text(log_proba)} · rank {line.rank(id):,}",
         ),
         (f"Surprisal, {units}", f"{in_units(-log_proba, units):.4f}", f"= −{log} p"),
-        (f"Entropy, {units}", f"{in_units(line.entropy, units):.4f}", "expected surprisal"),
+        (f"Entropy, {units}", f"{in_units(line.entropy, units):.4f}", "the surprisal it expects"),
         ("Effective choices", perplexity_text(line.entropy), f"= {base}^entropy, of {position.v:,}"),
-        ("Surprisal − entropy", f"{excess:+.4f}", _verdict(excess)),
+        (f"Surprisal − entropy, {units}", f"{excess:+.4f}", _verdict(excess)),
     ]
     with st.container(horizontal=True, gap="small", key="figures-here"):
         for label, value, note in figures:
@@ -102,23 +106,29 @@ def _figures(position: ChosenPosition) -> None:
 
 
 def _verdict(excess: float) -> str:
+    """Whether the token surprised the model more than it expects to be surprised here."""
     if excess == 0:
-        return "just as expected"
-    return f"{'more' if excess > 0 else 'less'} than expected"
+        return "as surprising as expected"
+    return f"{'more' if excess > 0 else 'less'} surprising than expected"
 
 
 def _charts(position: ChosenPosition, said: str) -> None:
     """What the model expected, as bars, and all V by rank; each with its controls."""
     settings = position.settings
     left, right = st.columns(2, gap="medium")
-    with left.container(border=True):
-        _bar_controls(settings)
+    with left.container(border=True, height="stretch"):
         shown = settings.shown, settings.view
         _likeliest(settings.question, settings.at, shown, settings.token, settings.pins, position, said)
-    with right.container(border=True):
-        _cut_controls(position)
-        cuts = settings.top_k, settings.top_p
-        _ranks(settings.question, settings.at, cuts, settings.token, settings.pins, position, said)
+        _bar_controls(settings)
+    with right.container(border=True, height="stretch"):
+        if settings.order == "rank":
+            cuts = settings.top_k, settings.top_p
+            _ranks(settings.question, settings.at, cuts, settings.token, settings.pins, position, said)
+            choose_one("order", "Order", ORDERS, hide_label=True)
+            _cut_controls(position)
+        else:
+            _indices(settings.question, settings.at, settings.token, settings.pins, position, said)
+            choose_one("order", "Order", ORDERS, hide_label=True)
 
 
 def _bar_controls(settings: Settings) -> None:
@@ -198,6 +208,20 @@ def _ranks(
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
+def _indices(
+    question: Question,
+    at: tuple[int, int],
+    token: int | None,
+    pinned: tuple[Pin, ...],
+    _position: ChosenPosition,
+    _said: str,
+) -> None:
+    chart = vocabulary_chart(_position.distribution, _position.index_marks, index_sentence(_position.batch, at))
+    alt = f"All probabilities in the order of the vocabulary. {_said}"
+    st.plotly_chart(chart, key="ranks", config=CONFIG, alt=alt)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
 def _shares(question: Question, at: tuple[int, int], pinned: tuple[Pin, ...], _position: ChosenPosition) -> None:
     chart = cumulative_chart(_position.distribution, _position.name, _position.others)
     half, most, nearly = _position.distribution.holders()
@@ -219,8 +243,8 @@ def _softmax(position: ChosenPosition) -> None:
     first = position.token(line.likeliest(1)[0])
     with st.container(border=True, key="softmax"):
         st.text(
-            f"Softmax for {subject.label}, logit z = {line.logit(subject.id):.4f}. The largest logit, that of"
-            f" {first.label}, is taken off all: the result is the same and nothing overflows."
+            f"Softmax for {subject.label}, logit z = {line.logit(subject.id):.4f}. We subtract the largest logit,"
+            f" that of {first.label}, from every logit; p stays the same and e^z cannot overflow."
         )
         st.latex(softmax_latex(line, subject.id))
 

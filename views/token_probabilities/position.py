@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from gptloss.charts.colours import RUNS, TARGET
+from gptloss.charts.colours import MODEL, RUNS, TARGET
 from gptloss.charts.probabilities import Mark
 from gptloss.charts.ranks import Other
 from gptloss.errors import GptlossError
@@ -18,7 +18,7 @@ from views.visit.fields.kinds import Pin
 from views.visit.settings import Settings
 
 # The target, what was searched for, the pins: told apart by their signs, not by their colours alone.
-TARGET_SIGN, FOUND_SIGN, PIN_SIGNS = "▸", "◆", "①②③"
+TARGET_SIGN, FOUND_SIGN, FIRST_SIGN, PIN_SIGNS = "▸", "◆", "●", "①②③"
 FOUND = RUNS[3]
 
 
@@ -77,6 +77,13 @@ class ChosenPosition:
         marks += [Mark(self.found, FOUND_SIGN, FOUND)] if self.found else []
         pins = enumerate(self.settings.pins)
         return *marks, *(Mark(self.token(pin), PIN_SIGNS[n], RUNS[n]) for n, pin in pins if isinstance(pin, int))
+
+    @property
+    def index_marks(self) -> tuple[Mark, ...]:
+        """The same with the model's first choice, for the chart by index."""
+        first = self.first(1)[0].token
+        known = {mark.token.id for mark in self.marks}
+        return self.marks if first.id in known else (*self.marks, Mark(first, FIRST_SIGN, MODEL))
 
     def first(self, k: int) -> tuple[Prediction, ...]:
         """The k likeliest tokens."""

@@ -5,13 +5,16 @@ no visitor can name another one.
 """
 
 import os
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import streamlit as st
 
-from gptloss.models import DEFAULT_MODEL, REGISTRY
+from gptloss.errors import GptlossError
+from gptloss.models import DEFAULT_MODEL, REGISTRY, is_here
 from gptloss.models.names import is_free_name
 
+NOT_TRAINED = {DEFAULT_MODEL, *(name for name, entry in REGISTRY.items() if entry.info.architecture == "bytes")}
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 # What a proxy or a tunnel adds to a request.
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
@@ -21,6 +24,19 @@ def models() -> tuple[str, ...]:
     """The models to choose from. The untrained GPT-2 is always among them: the lecture is about it."""
     listed = [name.strip() for name in os.environ.get("GPTLOSS_MODELS", "").split(",") if name.strip()]
     return tuple(dict.fromkeys([DEFAULT_MODEL, *(listed or REGISTRY)]))
+
+
+def pretrained() -> str | None:
+    """The model that stands for "Trained": the first of the operator's list, or SmolLM2; None if there is none."""
+    return next((name for name in models() if name not in NOT_TRAINED), None)
+
+
+def pretrained_here() -> str | None:
+    """The same, if it is on this machine."""
+    name = pretrained()
+    with suppress(GptlossError):
+        return name if name and is_here(name) else None
+    return None
 
 
 def any_model() -> bool:

@@ -2,13 +2,34 @@
 
 from dataclasses import dataclass
 
+# A text that tells: under a pretrained model ` Tokyo` has p > 0.9 at the last place, and ` pizza` 5.6e-11.
+CAPITALS = "The capital of France is Paris. The capital of Italy is Rome. The capital of Japan is pizza."
+# A report in which one word is odd: the dearest token of the text.
+ODD = (
+    "The city council met on Tuesday evening to vote on the new bridge. Engineers had spent two years measuring the"
+    " river, and the mayor thanked them for their patience. The bridge will carry four lanes of traffic, open in"
+    " spring and, according to the final report, be made entirely of soup. Work on the northern bank begins"
+    " next month."
+)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a page shows, with the pretrained model, to a visitor who has chosen neither a model nor a text.
+
+    `at` is the position that is chosen in the text.
+    """
+
+    text: str
+    at: tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Page:
     """A page: its file, its title, what stands under the title, and the group of the menu that it is in.
 
     With `start_token`, the sidebar lets the visitor put one before each text; a page without it asks elsewhere.
-    A page may show `several_models` beside each other.
+    A page may show `several_models` beside each other. Without an `opening` it opens with the lecture's example.
     """
 
     file: str
@@ -17,6 +38,7 @@ class Page:
     group: str
     start_token: bool = True
     several_models: bool = False
+    opening: Opening | None = None
 
 
 LOSS = Page(
@@ -30,18 +52,21 @@ TOKEN_PROBABILITIES = Page(
     "Token probabilities",
     "What does the model expect here? All its tokens, not only the likeliest. Choose a token to look there.",
     "Explore",
+    opening=Opening(CAPITALS, (1, 19)),
 )
 SURPRISE = Page(
     "pages/surprise.py",
     "Surprise in a text",
     "The stronger its colour, the more a token surprised the model. Choose one to see what was expected there.",
     "Explore",
+    opening=Opening(ODD, (1, 56)),
 )
 TEMPERATURE = Page(
     "pages/temperature.py",
     "Temperature and sampling",
     "How a token is drawn from the model’s probabilities, and what that does to them.",
     "Explore",
+    opening=Opening(CAPITALS, (1, 12)),
 )
 COMPARE = Page(
     "pages/compare.py",
@@ -54,7 +79,7 @@ DATA_SET_LOSS = Page(
     "pages/data_set_loss.py",
     "Data set loss",
     "From six tokens to a whole text: the loss on what a model learns from, and on what it never saw.",
-    "Train",
+    "Measure",
     start_token=False,
 )
 PAGES = (LOSS, TOKEN_PROBABILITIES, SURPRISE, TEMPERATURE, COMPARE, DATA_SET_LOSS)

@@ -13,9 +13,9 @@ import streamlit as st
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL
 from views.visit import access
-from views.visit.links import from_query, to_query
+from views.visit.links import CHOICES, from_query, to_query
 from views.visit.pages import Page
-from views.visit.settings import Settings
+from views.visit.settings import OF_TEXT, Settings, first_on
 
 T = TypeVar("T")
 
@@ -92,7 +92,12 @@ def forget(key: str) -> None:
 
 
 def change(**fields: Any) -> None:
-    """Set these fields of the settings. Call it from a callback, before the script runs again."""
+    """Set these fields of the settings. Call it from a callback, before the script runs again.
+
+    With a model or a text something is chosen: from then on all pages show it.
+    """
+    if any(name in fields for name in CHOICES):
+        fields = {"source": "text", **fields, "chosen": True}
     st.session_state.settings = replace(settings(), **fields)
     st.session_state.notices = []
     # The browser may still be showing the link of the run before; it must not win over this change.
@@ -136,7 +141,7 @@ def give(key: str, value: object) -> None:
 
 def write_link() -> None:
     """Bring the address bar up to date: `begin` does, and a fragment must, because it runs without the page."""
-    query = to_query(settings())
+    query = to_query(settings(), _opening())
     if _query() != _as_lists(query):
         st.query_params.from_dict(query)
     st.session_state.link = _as_lists(query)
@@ -161,7 +166,16 @@ def start_run(page: Page) -> None:
     state.arrived = arrived
     state.by_link = arrived or went_back
     if by_link():
-        state.settings, state.notices = from_query(_query(), access.models(), access.any_model())
+        state.settings, state.notices = from_query(_query(), access.models(), access.any_model(), _opening())
+    elif state.turned and not state.settings.chosen:
+        first = _opening()
+        own = {name: getattr(first, name) for name in (*CHOICES, "source", *OF_TEXT)}
+        state.settings = replace(state.settings, **own)
+
+
+def _opening() -> Settings:
+    """What the page shows to a visitor who has chosen nothing."""
+    return first_on(page(), access.pretrained_here())
 
 
 def _query() -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """The state of a visit, as a value. The fields of each page are declared in `fields`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from typing import Any
 from urllib.parse import urlencode
@@ -31,7 +31,12 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Settings(DatasetFields, CompareFields, SamplingFields, SurpriseFields, ProbabilitiesFields, TextFields):
-    """Everything that a link carries. `targets=None` means: the inputs shifted by one token."""
+    """Everything that a link carries. `targets=None` means: the inputs shifted by one token.
+
+    Until the visitor or a link has `chosen` a model or a text, each page shows its own.
+    """
+
+    chosen: bool = True
 
     @property
     def question(self) -> Question:
@@ -45,6 +50,16 @@ class Settings(DatasetFields, CompareFields, SamplingFields, SurpriseFields, Pro
         return len(urlencode(texts, doseq=True)) <= LINK_LIMIT
 
 
-KINDS: dict[str, Kind[Any]] = {field.name: field.metadata["kind"] for field in fields_of(Settings)}
-OF_TEXT = tuple(field.name for field in fields_of(Settings) if field.metadata["of_text"])
+KINDS: dict[str, Kind[Any]] = {
+    field.name: field.metadata["kind"] for field in fields_of(Settings) if "kind" in field.metadata
+}
+OF_TEXT = tuple(field.name for field in fields_of(Settings) if field.metadata.get("of_text"))
 FIRST = Settings()
+
+
+def first_on(page: pages.Page, trained: str | None) -> Settings:
+    """What a page shows to a visitor who has chosen nothing; `trained` is the pretrained model, if it is here."""
+    first = replace(FIRST, source="book" if page == pages.TEMPERATURE else "text", chosen=False)
+    if page.opening is None or trained is None:
+        return first
+    return replace(first, model=trained, inputs=(page.opening.text,), targets=None, at=page.opening.at)

@@ -9,7 +9,7 @@ from gptloss.errors import GptlossError, NotHereError
 from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo
 from gptloss.models.checkpoints import weights
 from gptloss.models.checkpoints.json_tokens import json_tokenizer
-from gptloss.models.checkpoints.start_token import start_id
+from gptloss.models.checkpoints.start_token import end_ids, start_id
 from gptloss.models.checkpoints.state import State, state_of
 from gptloss.models.downloads import hub
 from gptloss.models.names import HUB, is_of_hub
@@ -78,6 +78,8 @@ def openai_entry(name: str) -> Entry:
         licence="MIT",
         source=f"{HUB}{repo}",
         bos_id=50_256,
+        bos_source="<|endoftext|> separated the documents of WebText (Radford et al. 2019)",
+        eos_ids=(50_256,),
     )
     return Entry(
         info,
@@ -120,6 +122,7 @@ def _read_files(name: str, folder: Path, _state: State) -> tuple[ModelInfo, Call
     config = weights.read_json(folder / "config.json")
     architecture, v, text = _stated(config, folder)
     stored = weights.headers(folder)
+    bos_id, bos_source = start_id(folder, text, v)
     info = ModelInfo(
         name=name,
         title=name.removeprefix(HUB) if is_of_hub(name) else folder.resolve().name,
@@ -130,7 +133,9 @@ def _read_files(name: str, folder: Path, _state: State) -> tuple[ModelInfo, Call
         size=sum(file.stat().st_size for file in weights.files(folder)),
         architecture=architecture,
         source=name,
-        bos_id=start_id(folder, text, v),
+        bos_id=bos_id,
+        bos_source=bos_source,
+        eos_ids=end_ids(folder, text, v),
     )
     return info, partial(_tokenizer, folder, architecture, v)
 

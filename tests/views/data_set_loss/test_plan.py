@@ -1,7 +1,5 @@
 """How "Data set loss" reads the text: the cut, the convention, its numbers."""
 
-from pathlib import Path
-
 import pytest
 
 from gptloss.corpus import samples
@@ -14,21 +12,16 @@ from tests.helpers.data_set_loss import (
     library,
     ran,
 )
-from tests.helpers.driver import SHARED
 from tests.helpers.pages import numbers, opened, query, texts
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="The Verdict is not here")
-def test_the_books_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / samples.VERDICT).write_bytes(SHARED.read_bytes())
-    monkeypatch.setattr("gptloss.corpus.samples.store.home", lambda: tmp_path)
-    app = opened(PAGE, model="gpt2-untrained", data="verdict")
-    assert "Training: 4,612 tokens, 18 windows, 9 batches of 2." in texts(app)
-    assert "Validation: 534 tokens, 2 windows, 1 batch of 2." in texts(app)
-    assert len([s for s in charts(app)[SPLIT]["layout"]["shapes"] if s["y0"] == -0.9]) == 20
+def test_the_books_counts() -> None:
+    app = opened(PAGE, model="gpt2-untrained")
+    assert "Training: 4,612 tokens = 4,608 scored + 4 dropped; 18 windows, 9 batches of 2." in texts(app)
+    assert "Validation: 534 tokens = 512 scored + 22 dropped; 2 windows, 1 batch of 2." in texts(app)
+    assert len([s for s in charts(app)[SPLIT + 1]["layout"]["shapes"] if s["y0"] == -0.9]) == 20  # after the ruler
 
 
 def test_every_control_is_in_the_link_and_in_the_numbers() -> None:
@@ -41,7 +34,7 @@ def test_every_control_is_in_the_link_and_in_the_numbers() -> None:
         "model": ["bigram"], "split": ["0.8"], "convention": ["strided"], "window": ["128"], "stride": ["32"],
     }  # fmt: skip
     ran(app)
-    made = library(samples.island(), 0.8, convention="strided", window=128, stride=32)
+    made = library(samples.verdict(), 0.8, convention="strided", window=128, stride=32)
     assert numbers(app) == [f"{tally.loss:.4f}" for tally in made]
     again = opened(PAGE, **{"model": "bigram"} | {name: value[0] for name, value in asked(app).items()})
     assert numbers(again) == numbers(app)  # what was computed is there for the next visitor

@@ -1,23 +1,17 @@
 """The text of "Data set loss": a sample, the visitor's files, The Verdict, a pasted one."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gptloss.corpus import samples
-from gptloss.errors import GptlossError
 from tests.helpers.data_set_loss import (
     PAGE,
     asked,
     charts,
-    labels,
     ran,
     upload,
 )
 from tests.helpers.pages import button, numbers, opened, query, texts
-from views.shared.markdown import literal
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -67,53 +61,8 @@ def test_what_was_pasted_is_scored_and_stays() -> None:
 def test_a_link_to_somebody_elses_text_opens_with_the_sample(data: str) -> None:
     app = opened(PAGE, model="bigram", data=data, split="0.8")
     assert "The link is about a text that its maker had" in texts(app)
-    assert app.segmented_control(key="data").value == "island"
+    assert app.segmented_control(key="data").value == "verdict"
     assert app.slider(key="split").value == 0.8
-
-
-@pytest.mark.parametrize("raised", [None, GptlossError("The Verdict cannot be fetched (no route); drop it in.")])
-def test_the_verdict_is_fetched_on_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: GptlossError | None
-) -> None:
-    here: list[str] = []
-
-    def fetch(report: Any) -> str:
-        report(10, 20)
-        if raised:
-            raise raised
-        here.append("I had always thought Jack Gisburn rather a cheap genius. " * 40)
-        return here[0]
-
-    monkeypatch.setattr(samples, "verdict", lambda: here[0] if here else None)
-    monkeypatch.setattr(samples, "fetch_verdict", fetch)
-    app = opened(PAGE, model="bigram", data="verdict")
-    assert not here
-    assert "is not on this machine: 20 kB to fetch" in texts(app)
-    button(app, "Fetch it").click().run()
-    if raised:
-        assert [error.value for error in app.error] == [literal(str(raised))]
-        assert not here
-    else:
-        assert "Fetch it" not in labels(app)
-        assert "windows" in texts(app)
-
-
-def test_a_verdict_dropped_in_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[bytes] = []
-    monkeypatch.setattr(samples, "verdict", lambda: kept[0].decode() if kept else None)
-
-    def keep(raw: bytes, name: str) -> str:
-        if raw == b"other":
-            raise GptlossError(f"{name} is not the book's text.")
-        kept.append(raw)
-        return ""
-
-    monkeypatch.setattr(samples, "keep_verdict", keep)
-    app = opened(PAGE, model="bigram", data="verdict")
-    app.file_uploader[0].set_value(("x.txt", b"other", "text/plain")).run()
-    assert "x.txt is not the book's text." in texts(app)
-    app.file_uploader[0].set_value(("x.txt", b"genius " * 300, "text/plain")).run()
-    assert "Fetch it" not in labels(app)
 
 
 @pytest.mark.parametrize(

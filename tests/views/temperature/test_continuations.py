@@ -29,7 +29,7 @@ def expected(sampler: Sampler, count: int, prompt: str = TOY["input"], model: st
 
 
 def test_step_goes_on_by_one_token_on_both_paths() -> None:
-    app = opened(pages.TEMPERATURE, input=BOOK)
+    app = opened(pages.TEMPERATURE, input=BOOK, temperature="1")
     assert continuations(app) == [BOOK, BOOK]
     for _ in range(2):
         button(app, "Step").click().run()
@@ -91,7 +91,7 @@ def test_at_temperature_zero_both_paths_are_one() -> None:
 
 
 def test_the_sampler_and_the_row_change_the_continuation() -> None:
-    app = settled(opened(pages.TEMPERATURE, model="bigram", input=["one two", "tea time"], made="8"))
+    app = settled(opened(pages.TEMPERATURE, model="bigram", input=["one two", "tea time"], made="8", temperature="1"))
     assert continuations(app) == [expected(Sampler(0), 8, "one two"), expected(Sampler(), 8, "one two")]
     app.slider(key="temperature").set_value(0.4).run()
     assert settled(app).code[1].value == expected(Sampler(0.4), 8, "one two")

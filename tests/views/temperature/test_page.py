@@ -16,7 +16,7 @@ from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampling import Sampler, draw
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
-from tests.helpers.pages import button, opened, query
+from tests.helpers.pages import button, opened, query, texts
 from tests.helpers.temperature import TOY, continuations
 from views.shared import ticks
 from views.visit import pages
@@ -40,14 +40,37 @@ def subtitle(spec: dict[str, Any]) -> str:
     return str(spec["layout"]["title"]["subtitle"]["text"])
 
 
-def test_it_opens_on_the_lecture_as_the_model_has_it() -> None:
-    app = opened(pages.TEMPERATURE)
+def test_it_opens_on_the_books_nine_words_at_one_half() -> None:
+    app = opened(pages.TEMPERATURE, own=True)
+    found = charts(app)
+    assert set(found) == {"bars", "ranks", "draws"}
+    assert subtitle(found["bars"]).endswith("after: all 9 tokens, temperature 0.5")
+    assert query(app) == {}
+    assert "the book’s nine words, no model" in texts(app)
+    assert app.segmented_control(key="trained").value is None
+
+
+def test_at_temperature_1_the_draws_are_those_of_the_books_loop() -> None:
+    app = opened(pages.TEMPERATURE, own=True)
+    button(app, "Temperature 1").click().run()
+    drawn = app.dataframe[0].value.set_index("token")["drawn"]
+    assert drawn[drawn > 0].to_dict() == {"forward": 582, "toward": 343, "closer": 73, "inches": 2}
+
+
+def test_a_target_that_is_cut_off_is_named() -> None:
+    app = opened(pages.TEMPERATURE, at="12", top_k="1000")
+    said = "A target that the cut leaves out has p = 0 and costs infinity; the curve is without cuts. Here that is"
+    assert f"{said} ·moves (p12), ·you (p13), ·really (p21), ·chocolate (p23)." in texts(app)
+    assert "Here no target is cut off." in texts(opened(pages.TEMPERATURE, at="12", top_k="50000"))
+
+
+def test_the_lecture_by_its_model() -> None:
+    app = opened(pages.TEMPERATURE, temperature="1")
     found = charts(app)
     assert set(found) == {"bars", "ranks", "draws", "loss"}
     assert subtitle(found["bars"]).endswith("after: all 50,257 tokens, temperature 1")
     assert "p<sub>11</sub> after “every”" in found["bars"]["layout"]["title"]["text"]
     assert "temperature 1: 10.7940" in subtitle(found["loss"])
-    assert query(app) == {}
     assert continuations(app) == ["every effort moves you"] * 2
 
 
@@ -68,7 +91,7 @@ def test_the_temperature_moves_the_charts_without_a_forward_pass(monkeypatch: py
 
 
 def test_top_k_and_top_p_cut() -> None:
-    app = opened(pages.TEMPERATURE, **TOY, at="14")
+    app = opened(pages.TEMPERATURE, **TOY, at="14", temperature="1")
     app.number_input(key="top_k").set_value(5).run()
     assert subtitle(charts(app)["bars"]).endswith("renormalised over 5 of 256 tokens")
     assert charts(app)["bars"]["data"][2]["text"].count("cut off") == len(charts(app)["bars"]["data"][2]["text"]) - 5
@@ -85,11 +108,11 @@ def test_top_k_and_top_p_cut() -> None:
     ("name", "fields"),
     [
         ("Greedy", {"temperature": ["0"]}),
-        ("Temperature 0.5", {"temperature": ["0.5"]}),
+        ("Temperature 0.5", {}),
         ("Temperature 2", {"temperature": ["2"]}),
-        ("Top-k 50", {"top_k": ["50"]}),
-        ("Top-p 0.9", {"top_p": ["0.9"]}),
-        ("As the model has it", {}),
+        ("Top-k 50", {"temperature": ["1"], "top_k": ["50"]}),
+        ("Top-p 0.9", {"temperature": ["1"], "top_p": ["0.9"]}),
+        ("As the model has it", {"temperature": ["1"]}),
     ],
 )
 def test_each_example_sets_all_three(name: str, fields: dict[str, list[str]]) -> None:
@@ -100,7 +123,7 @@ def test_each_example_sets_all_three(name: str, fields: dict[str, list[str]]) ->
 
 
 def test_draws_are_seeded() -> None:
-    app = opened(pages.TEMPERATURE, **TOY, at="14")
+    app = opened(pages.TEMPERATURE, **TOY, at="14", temperature="1")
     logits = batch_of(Question("bigram", (TOY["input"],), None, False)).logits_at(1, 4)
 
     def shares(n: int, seed: int) -> list[float]:
@@ -125,7 +148,7 @@ def test_draws_are_seeded() -> None:
 
 
 def test_too_few_draws_are_said_to_be_too_few() -> None:
-    app = opened(pages.TEMPERATURE)
+    app = opened(pages.TEMPERATURE, temperature="1")
     assert any("is expected 0.18 times: 1,000 draws are too few" in caption.value for caption in app.caption)
     app.number_input(key="top_k").set_value(3).run()
     assert not any("too few" in caption.value for caption in app.caption)
@@ -161,7 +184,7 @@ def test_any_text_is_answered(text: str) -> None:
     app.text_area(key="own-text").set_value(text).run()
     assert not app.exception
     if len(text.encode()) < 2:
-        assert ("is empty" if not text else "is one token") in app.text[0].value
+        assert ("is empty" if not text else "is one token") in texts(app)
         assert not charts(app)
     else:
         assert set(charts(app)) == {"bars", "ranks", "draws", "loss"}
@@ -198,7 +221,7 @@ def test_tables_on_demand() -> None:
 
 
 def test_the_sampler_follows_to_the_other_pages_and_back() -> None:
-    app = opened(pages.TEMPERATURE, **TOY, temperature="2", top_k="9", made="3")
+    app = opened(pages.TEMPERATURE, **TOY, temperature="2", top_k="9", made="3", order="rank")
     app.query_params.clear()  # as the browser does when a page is chosen from the menu
     app.switch_page("pages/token_probabilities.py").run()
     assert app.number_input(key="top_k").value == 9
@@ -209,7 +232,7 @@ def test_the_sampler_follows_to_the_other_pages_and_back() -> None:
 
 
 def test_a_top_k_above_the_vocabulary_keeps_all() -> None:
-    app = opened(pages.TEMPERATURE, **TOY, from_="book", top_k="100")
+    app = opened(pages.TEMPERATURE, **TOY, from_="book", top_k="100", temperature="1")
     assert subtitle(charts(app)["bars"]).endswith("all 9 tokens, temperature 1")
     assert app.number_input(key="top_k").value == 9
 

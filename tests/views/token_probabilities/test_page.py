@@ -48,18 +48,18 @@ def test_it_opens_on_the_chosen_position_of_the_lecture(lecture: ScoredBatch) ->
     ]
     assert app.metric[0].label == r"Probability of ·moves"
     assert app.metric[0].delta == "1 in 32,195 · rank 7,247"
-    assert app.metric[4].delta == "less than expected"
+    assert app.metric[4].delta == "less surprising than expected"
     assert "p<sub>12</sub> after “every effort”" in title(app)
     assert labels(app)[0] == "·he"
     assert labels(app)[-1] == "▸ ·moves"
     assert len(labels(app)) == 11
-    assert query(app) == {"at": ["12"]}
+    assert query(app) == {"model": ["gpt2-untrained"], "at": ["12"]}
 
 
 def test_a_more_surprising_token_than_expected() -> None:
     app = opened(pages.TOKEN_PROBABILITIES, at="23")
     assert float(app.metric[4].value) > 0
-    assert app.metric[4].delta == "more than expected"
+    assert app.metric[4].delta == "more surprising than expected"
 
 
 def test_bits_change_the_logs_and_not_the_choices() -> None:
@@ -90,7 +90,7 @@ def test_probabilities_and_logits_are_the_same_tokens() -> None:
 
 
 def test_the_cuts_are_drawn() -> None:
-    app = opened(pages.TOKEN_PROBABILITIES, at="12")
+    app = opened(pages.TOKEN_PROBABILITIES, at="12", order="rank")
     assert len(chart(app, 1)["layout"]["shapes"]) == 1
     app.number_input(key="top_k").set_value(50).run()
     app.number_input(key="top_p").set_value(0.5).run()
@@ -101,9 +101,9 @@ def test_the_cuts_are_drawn() -> None:
 
 
 def test_a_top_k_beyond_the_vocabulary_is_all_of_it() -> None:
-    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", top_k="50")
+    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", top_k="50", order="rank")
     assert app.number_input(key="top_k").value == 50
-    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", top_k="5000")
+    app = opened(pages.TOKEN_PROBABILITIES, model="bigram", top_k="5000", order="rank")
     assert app.number_input(key="top_k").value == 256
 
 
@@ -183,7 +183,7 @@ def test_positions_are_pinned_compared_and_taken_off(lecture: ScoredBatch) -> No
     assert button(app, "Pin p12").disabled
     table = app.dataframe[0].value
     assert list(table.position) == ["p12"]
-    app = opened(pages.TOKEN_PROBABILITIES, at="23", pin=["12"])
+    app = opened(pages.TOKEN_PROBABILITIES, at="23", pin=["12"], order="rank")
     table = app.dataframe[0].value
     assert list(table.position) == ["p23", "p12"]
     assert list(table.after) == ["I really like", "every effort"]
@@ -238,7 +238,7 @@ def test_a_token_of_another_vocabulary_is_forgotten() -> None:
     app.selectbox(key="model").set_value("bigram").run()
     assert not app.exception
     assert "token" not in query(app)
-    assert chart(app, 1)["layout"]["title"]["text"] == "<b>All 256 probabilities</b>"
+    assert chart(app, 1)["layout"]["title"]["text"] == "<b>All 256 probabilities by index</b>"
 
 
 def test_another_model_keeps_the_place_in_the_text() -> None:
@@ -273,6 +273,26 @@ def test_typing_on_keeps_the_place_and_the_pinned_tokens() -> None:
     assert "at" not in query(app)
 
 
+def test_rows_stay_rows_when_a_word_is_edited() -> None:
+    app = opened(pages.TOKEN_PROBABILITIES, at="23")
+    app.text_area(key="own-text").set_value("every effort moves you\nI really like tea").run()
+    assert query(app)["input"] == ["every effort moves you", "I really like tea"]
+    assert query(app)["at"] == ["23"]
+    assert "p<sub>23</sub> after “I really like”" in title(app)
+
+
+def test_by_index_names_the_row_and_the_index() -> None:
+    app = opened(pages.TOKEN_PROBABILITIES, at="12")
+    shown = chart(app, 1)
+    assert shown["layout"]["title"]["text"] == "<b>All 50,257 probabilities by index</b>"
+    said = "row 2 of the flattened logits, index 6,100 → p<sub>12</sub>"
+    assert shown["layout"]["title"]["subtitle"]["text"] == said
+    (words,) = [note["text"] for note in shown["layout"]["annotations"]]
+    assert words.startswith("▸ <b>·moves</b> index 6,100, p 3.11e-05<br>● <b>·he</b> index 339, p ")
+    app.segmented_control(key="order").set_value("rank").run()
+    assert query(app)["order"] == ["rank"]
+
+
 def test_tables_on_demand() -> None:
     app = opened(pages.TOKEN_PROBABILITIES, at="12")
     assert not app.dataframe
@@ -295,7 +315,7 @@ def test_any_text_is_answered(text: str) -> None:
     app.text_area(key="own-text").set_value(text).run()
     assert not app.exception
     if text in ("", "x", "\x00"):
-        assert ("is empty" if not text else "is one token") in app.text[0].value
+        assert ("is empty" if not text else "is one token") in texts(app)
         assert not app.metric
     else:
         assert len(app.metric) == 5
@@ -304,7 +324,7 @@ def test_any_text_is_answered(text: str) -> None:
 def test_a_uniform_model_has_v_choices() -> None:
     app = opened(pages.TOKEN_PROBABILITIES, model="uniform", input=["tea"])
     assert metrics(app) == ["0.003906", "5.5452", "5.5452", "256.0", "+0.0000"]
-    assert app.metric[4].delta == "just as expected"
+    assert app.metric[4].delta == "as surprising as expected"
 
 
 def test_the_state_follows_from_the_main_page_and_back() -> None:

@@ -6,8 +6,8 @@ from typing import Literal
 from gptloss.corpus.conventions import Convention
 from views.visit.fields.kinds import Decimal, Model, OneOf, Switch, Whole, setting
 
-# A text that ships with gptloss, the book's, the visitor's files, what they pasted.
-Data = Literal["island", "verdict", "files", "paste"]
+# The book's text, a story that ships with gptloss, the visitor's files, what they pasted.
+Data = Literal["verdict", "island", "files", "paste"]
 # The share of a text that is for training.
 SMALLEST_SPLIT, LARGEST_SPLIT = 0.5, 0.95
 
@@ -16,7 +16,7 @@ SMALLEST_SPLIT, LARGEST_SPLIT = 0.5, 0.95
 class DatasetFields:
     """The text, how it is cut and read, and the window that is looked at."""
 
-    data: Data = setting("island", OneOf("data", Data), "the text")
+    data: Data = setting("verdict", OneOf("data", Data), "the text")
     split: float = setting(
         0.9, Decimal("split", SMALLEST_SPLIT, LARGEST_SPLIT), "the share of the characters that is for training"
     )

@@ -17,7 +17,7 @@ DRAWS = (10, 100, 1_000, 10_000)
 class SamplingFields:
     """How a token is sampled, and how many are."""
 
-    temperature: float = setting(1.0, Decimal("temperature", 0, HOTTEST), "what divides the logits; 0 is greedy")
+    temperature: float = setting(0.5, Decimal("temperature", 0, HOTTEST), "what divides the logits; 0 is greedy")
     top_k: int = setting(0, Whole("top_k", 0, 1_000_000), "sample from so many likeliest tokens; 0 for all")
     top_p: float = setting(
         1.0, Decimal("top_p", 0.01, 1), "sample from the likeliest tokens that have this share together"

@@ -1,0 +1,21 @@
+"""A text that is folded to a line or two, with what changes it inside."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from views.shared.markdown import literal
+from views.visit import session
+
+# Letters of a text in a line.
+LETTERS_SHOWN = 72
+
+
+def folded(key: str, summary: str) -> DeltaGenerator:
+    """A heading that shows the text, and opens to change it; `summary` is Markdown, its lines are kept."""
+    return st.expander(summary, icon=":material/edit:", key=f"fold-{key}", on_change=session.change)
+
+
+def preview(text: str, letters: int = LETTERS_SHOWN) -> str:
+    """The beginning of a text in one line, as Markdown that shows it as it is."""
+    line = " ".join(text.split("\n"))
+    return literal(line if len(line) <= letters else f"{line[: letters - 1]}…") or "(empty)"
