@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss.models.catalogue import smollm2
-from tests.helpers.driver import TIMEOUT, Server, chart, hovered, loss, open_page, server, still
+from tests.helpers.driver import TIMEOUT, Server, chart, hovered, loss, open_page, server, still, unfold
 from tests.helpers.fake_hub import Hub, tiny_gpt2
 
 pytestmark = pytest.mark.browser
@@ -30,7 +30,9 @@ def test_compare_opens_by_a_deep_link_on_a_fresh_server(page: Page, log_file: Pa
     with server(log_file, script) as fresh:
         open_page(page, f"{fresh.url}/compare?{TOYS}&spot=13&units=bits&text=tea time")
         loss(page, "8.0000")
+        unfold(page, "text")
         expect(page.get_by_label("Text: each line is read on its own")).to_have_value("tea time")
+        page.get_by_text("Ladders", exact=True).click()
         expect(page.get_by_role("button", name="p 13, target").first).to_have_attribute("aria-pressed", "true")
         assert fresh.complaints == []
 
@@ -52,6 +54,7 @@ def test_a_token_is_chosen_by_its_bar_and_by_its_column(page: Page, app: Server)
     page.mouse.click(*hovered(page, bar))
     chosen_bar(page, 3)
     expect(page).to_have_url(re.compile(r"[?&]spot=13(&|$)"))
+    page.get_by_text("Ladders", exact=True).click()
     page.get_by_role("button", name="p 15, target").last.click()
     chosen_bar(page, 5)
     page.keyboard.press("ArrowRight")
@@ -62,10 +65,12 @@ def test_the_menu_keeps_the_state(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/?input=tea time&units=bits&model=bigram")
     loss(page, "4.7098")
     page.get_by_role("link", name="Compare").click()
+    unfold(page, "text")
     expect(page.get_by_label("Text: each line is read on its own")).to_contain_text("tea time")
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value("Byte bigram")
     page.get_by_role("link", name="Loss, step by step").click()
     loss(page, "4.7098")
+    unfold(page, "editor")
     expect(page.get_by_label("Input", exact=True)).to_have_value("tea time")
     page.reload()
     loss(page, "4.7098")
@@ -74,7 +79,8 @@ def test_the_menu_keeps_the_state(page: Page, app: Server) -> None:
 def test_two_texts(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/compare?{TOYS}")
     page.get_by_text("Two texts under one model").click()
-    expect(page.get_by_text("Both are read by Uniform over bytes.")).to_be_visible()
+    expect(page.get_by_text("Text A costs 5.55 nats per token, Text B 5.55")).to_be_visible()
+    unfold(page, "text")
     page.get_by_role("textbox", name="Text B").fill("<script>alert(1)</script>")
     page.get_by_role("textbox", name="Text A").focus()
     expect(page.get_by_test_id("stMetricValue")).to_have_count(6)

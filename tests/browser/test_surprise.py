@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.helpers.driver import IDLE, Server, chart, loss, open_page, still
+from tests.helpers.driver import IDLE, Server, chart, loss, open_page, still, unfold
 from views.surprise.text import STORY
 
 pytestmark = pytest.mark.browser
@@ -21,7 +21,7 @@ SCROLLED = """text => new Promise(done => {
 })"""
 
 
-def opened(page: Page, app: Server, query: str = "") -> None:
+def opened(page: Page, app: Server, query: str = "?model=gpt2-untrained") -> None:
     open_page(page, f"{app.url}/surprise{query}")
     expect(page.locator(".strip .token").first).to_be_visible()
 
@@ -37,6 +37,7 @@ def token(page: Page, k: int) -> Locator:
 
 
 def write(page: Page, text: str) -> None:
+    unfold(page, "text")
     box = page.get_by_role("textbox", name="Text")
     box.fill(text)
     box.press("Control+Enter")
@@ -62,7 +63,7 @@ def test_click_and_walk_by_keys(page: Page, app: Server) -> None:
     token(page, 1).click()
     chart(page, "p12 after “every effort”")
     expect(mark(page)).to_have_text("·moves 10.3796")
-    expect(page).to_have_url(f"{app.url}/surprise?at=12")
+    expect(page).to_have_url(f"{app.url}/surprise?at=12&model=gpt2-untrained")
     page.keyboard.press("ArrowRight")
     chart(page, "p13 after")
     expect(mark(page)).to_have_text("·you 11.3677")
@@ -72,7 +73,7 @@ def test_click_and_walk_by_keys(page: Page, app: Server) -> None:
     chart(page, "p11 after")
     page.keyboard.press("ArrowRight")
     chart(page, "p12 after")
-    expect(page).to_have_url(f"{app.url}/surprise?at=12")
+    expect(page).to_have_url(f"{app.url}/surprise?at=12&model=gpt2-untrained")
     page.reload()
     chart(page, "p12 after")
     assert app.complaints == []
@@ -98,13 +99,14 @@ def test_colours_and_figures(page: Page, app: Server) -> None:
     expect(page.locator(".legend")).to_contain_text("101 to 1,000")
     page.get_by_text("Figures under the tokens").click()
     expect(token(page, 0)).to_have_attribute("data-figure", "258")
-    expect(page).to_have_url(f"{app.url}/surprise?colour=rank&figures=1")
+    expect(page).to_have_url(f"{app.url}/surprise?colour=rank&figures=1&model=gpt2-untrained")
     page.reload()
     expect(token(page, 1)).to_have_attribute("data-figure", "7,247")
 
 
 def test_a_good_file_and_one_that_is_not_utf8(page: Page, app: Server) -> None:
     opened(page, app, BYTES)
+    unfold(page, "text")
     upload(page, "tea.txt", "tea 💙 for two.\nAnd cake.".encode())
     box = page.get_by_role("textbox", name="Text")
     expect(box).to_have_value("tea 💙 for two.\nAnd cake.")

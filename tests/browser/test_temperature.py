@@ -6,11 +6,11 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.helpers.driver import IDLE, ROOT, TIMEOUT, Server, open_page, still
+from tests.helpers.driver import IDLE, ROOT, TIMEOUT, Server, open_page, still, unfold
 
 pytestmark = pytest.mark.browser
 
-BOOK = "?input=Every%20effort%20moves%20you"
+BOOK = "?input=Every%20effort%20moves%20you&temperature=1"
 TOY = "?model=bigram&input=The%20clock%20on%20the%20wall"
 LONG = 60_000
 SAMPLE = (ROOT / "gptloss" / "data" / "sample.txt").read_text("utf-8")
@@ -96,8 +96,10 @@ def test_the_text_outlives_the_books_words_while_parts_of_the_page_tick(page: Pa
         expect(page.get_by_role("button", name="Top-k 3")).to_be_visible()
         still(page, quiet)
         page.get_by_text("The chosen position of my text").click()
+        unfold(page, "text")
         expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
         still(page)
+        unfold(page, "text")
         expect(page.get_by_role("textbox", name="Text")).to_have_value(text)
     assert app.complaints == []
 
@@ -110,6 +112,7 @@ def test_another_source_or_text_stops_what_plays(page: Page, app: Server) -> Non
     expect(page.get_by_role("button", name="Top-k 3")).to_be_visible()
     page.get_by_text("The chosen position of my text").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
+    unfold(page, "text")
     expect(page.get_by_role("textbox", name="Text")).to_have_value("The clock on the wall")
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_role("button", name="Stop", exact=True).last).to_be_visible()

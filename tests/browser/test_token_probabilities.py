@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from gptloss.tokens import gpt2_tokenizer, text_of
-from tests.helpers.driver import ROOT, Server, chart, open_page, still
+from tests.helpers.driver import ROOT, Server, chart, open_page, still, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -22,12 +22,14 @@ CLICK = """(strip, k) => new Promise((done) => {
 
 
 def opened(page: Page, app: Server, query: str = "") -> None:
-    open_page(page, f"{app.url}/token_probabilities{query}")
+    """The page; the lecture under the untrained model, if no text is named."""
+    lecture = "" if "input=" in query else f"{'&' if query else '?'}model=gpt2-untrained"
+    open_page(page, f"{app.url}/token_probabilities{query}{lecture}")
     expect(page.locator(".strip .token").first).to_be_visible()
 
 
 def token(page: Page, label: str) -> Locator:
-    return page.locator(".strip .token").get_by_text(label, exact=True)
+    return page.locator(".strip .token").get_by_text(label.removeprefix("·"), exact=True)
 
 
 def bars(page: Page) -> Locator:
@@ -43,7 +45,7 @@ def test_click_and_walk_by_keys(page: Page, app: Server) -> None:
     chart(page, "p12 after “every effort”")
     expect(page.get_by_test_id("stMetricValue").first).to_have_text("3.11e-05")
     expect(bars(page).last).to_contain_text("▸ ·moves")
-    expect(page).to_have_url(f"{app.url}/token_probabilities?at=12")
+    expect(page).to_have_url(f"{app.url}/token_probabilities?at=12&model=gpt2-untrained")
     page.keyboard.press("ArrowRight")
     chart(page, "p13 after")
     page.keyboard.press("ArrowRight")
@@ -54,7 +56,7 @@ def test_click_and_walk_by_keys(page: Page, app: Server) -> None:
     chart(page, "p22 after")
     page.keyboard.press("Home")
     chart(page, "p11 after")
-    expect(page).to_have_url(f"{app.url}/token_probabilities")
+    expect(page).to_have_url(f"{app.url}/token_probabilities?model=gpt2-untrained")
     page.reload()
     chart(page, "p11 after")
     assert app.complaints == []
@@ -68,7 +70,7 @@ def test_search_by_text_and_by_id(page: Page, app: Server) -> None:
     expect(page.get_by_text("All tokens that match")).to_be_visible()
     expect(bars(page).filter(has_text="◆ ·pizza")).to_have_count(1)
     expect(page.get_by_text("Softmax for ·pizza")).to_be_visible()
-    expect(page).to_have_url(f"{app.url}/token_probabilities?at=12&token=14256")
+    expect(page).to_have_url(f"{app.url}/token_probabilities?at=12&token=14256&model=gpt2-untrained")
     page.get_by_role("button", name="·Pizza · 26520").or_(page.get_by_role("radio", name="·Pizza")).first.click()
     expect(page.get_by_text("Softmax for ·Pizza")).to_be_visible()
     box.fill("464")
@@ -90,9 +92,10 @@ def test_pin_compare_and_unpin(page: Page, app: Server) -> None:
     chart(page, "p13 after")
     page.get_by_role("button", name="Pin ·you").click()
     expect(page.get_by_role("button", name="② ·you")).to_be_visible()
+    page.get_by_text("by rank", exact=True).click()
     expect(page.locator("[class*=st-key-ranks] .legendtext").first).to_have_text("① p12")
     expect(page.locator("[data-testid=stDataFrame]")).to_have_count(2)
-    expect(page).to_have_url(f"{app.url}/token_probabilities?at=13&pin=12&pin=t345")
+    expect(page).to_have_url(f"{app.url}/token_probabilities?at=13&order=rank&pin=12&pin=t345&model=gpt2-untrained")
     page.get_by_role("button", name="① p12").click()
     expect(page.get_by_role("button", name="① ·you")).to_be_visible()
     expect(page.locator("[data-testid=stDataFrame]")).to_have_count(1)
@@ -140,7 +143,8 @@ def test_half_an_emoji_is_bytes_and_equal_tokens_are_three(page: Page, app: Serv
 def test_a_click_among_a_thousand_tokens_is_answered(page: Page, app: Server) -> None:
     opened(page, app)
     words = gpt2_tokenizer().encode(TEXT.read_text("utf-8") * 4)[:1000]
-    page.get_by_label("Text: each line").fill(text_of(words))
+    unfold(page, "text")
+    page.get_by_label("Text (one row per line)").fill(text_of(words))
     page.keyboard.press("Control+Enter")
     expect(page.locator(".strip .token")).to_have_count(len(gpt2_tokenizer().encode(text_of(words))), timeout=60_000)
     chart(page, "p11 after")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from gptloss import load_model, score
 from gptloss.cli import options
 from gptloss.cli.main import main
 from gptloss.models import LanguageModel
@@ -130,3 +131,19 @@ def test_a_console_that_is_not_utf8(more: list[str]) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
     run = subprocess.run(command, capture_output=True, env=environment)
     assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_a_start_token_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which lets the choice of another tool be reproduced; the model itself states none."""
+    assert main(["loss", "--input", "tea", "--model", "bigram", "--start-token", "32", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["count"] == 3
+    model = load_model("bigram")
+    assert result["loss"] == pytest.approx(score(model, " tea").loss)
+    assert result["provenance"]["start_token"]["id"] == 32
+    assert model.info.bos_id is None
+
+
+def test_a_start_token_outside_the_vocabulary_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["loss", "--input", "tea", "--model", "bigram", "--start-token", "256"]) == 2
+    assert capsys.readouterr().err.startswith("gptloss: There is no token 256")

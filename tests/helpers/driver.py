@@ -98,6 +98,14 @@ def open_page(page: Page, url: str) -> None:
     expect(page.locator("[data-testid=stPlotlyChart] .main-svg").first).to_be_attached(timeout=60_000)
 
 
+def unfold(page: Page, name: str) -> None:
+    """Open a folded text, `text` or `editor`, to get at what changes it."""
+    fold = page.locator(f".st-key-fold-{name}")
+    if not fold.locator("details[open]").count():
+        fold.locator("summary").first.click()
+    expect(fold.locator("details[open]")).to_be_attached()
+
+
 def flaws(page: Page) -> list[object]:
     """What axe finds on an open page, in light and in dark, and whether a phone would scroll it sideways."""
     page.set_viewport_size({"width": 1280, "height": 3000})  # so that all of it is drawn

@@ -3,6 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +16,7 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 
 from gptloss import GptlossError
 from gptloss.models import LanguageModel
-from gptloss.prediction.sampling import Sampler, draw, generate
+from gptloss.prediction.sampling import Sampler, draw, draw_one_by_one, generate, until_end
 from tests.helpers.sampling import SAMPLERS, SEEDS, logits_of
 
 # The book's nine words: closer, every, effort, forward, inches, moves, pizza, toward, you.
@@ -197,3 +201,18 @@ def test_a_seed_that_cannot_be_used(seed: int, tiny: LanguageModel) -> None:
         draw(torch.ones(2) / 2, 1, seed)
     with pytest.raises(GptlossError, match=f"The seed {seed}"):
         generate(tiny, "a", seed=seed)
+
+
+def test_a_text_ends_with_the_first_end_token(tiny: LanguageModel) -> None:
+    made = tuple(islice(generate(tiny, "a", seed=1), 8))
+    ending: Any = copy(tiny)
+    ending.info = replace(tiny.info, eos_ids=(made[4].token.id,))
+    assert len(tuple(until_end(ending, made))) == 5
+    assert tuple(until_end(tiny, made)) == made
+
+
+def test_draws_one_by_one_are_those_of_the_books_loop() -> None:
+    """Chapter 5.3: 1,000 draws after `torch.manual_seed(123)`."""
+    logits = torch.tensor([4.51, 0.89, -1.90, 6.75, 1.63, -1.62, -1.89, 6.28, 1.79])
+    counts = torch.bincount(draw_one_by_one(logits.softmax(-1), 1000, 123), minlength=9)
+    assert counts.tolist() == [73, 0, 0, 582, 2, 0, 0, 343, 0]

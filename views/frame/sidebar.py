@@ -6,6 +6,7 @@ import streamlit as st
 
 from views.frame import model_picker
 from views.shared.choose_one import choose_one
+from views.visit import session
 from views.visit.pages import PAGES
 
 
@@ -13,11 +14,12 @@ def sidebar() -> None:
     """Draw it; the same on every page."""
     st.subheader("gptloss", anchor=False)
     st.caption("From text to loss, number by number")
+    queries = session.offer_pages(PAGES)
     with st.container(key="menu", gap="xxsmall"):
         for group, members in groupby(PAGES, key=lambda page: page.group):
             st.caption(group)
             for page in members:
-                st.page_link(page.file, label=page.title)
+                st.page_link(page.file, label=page.title, query_params=queries[page.file])
     model_picker.picker()
     _units()
 

@@ -24,7 +24,8 @@ ROOM = 0.24
 def headline(batch: ScoredBatch | None, other: OtherModel | None, settings: Settings) -> None:
     """Loss and perplexity, large; dashes while no row can be scored. Under them what the other model has."""
     v, units = find(settings.model).info.vocab_size, settings.units
-    loss, perplexity, meaning = st.columns([5, 5, 9], gap="small", vertical_alignment="center", wrap=False)
+    figures, meaning = st.columns([10, 9], gap="small", vertical_alignment="center")
+    loss, perplexity = figures.columns(2, gap="small", wrap=False)
     loss.container(key="loss").metric(
         f"Loss, {units}/token",
         f"{in_units(batch.loss, units):.4f}" if batch else "–",

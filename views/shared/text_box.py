@@ -58,6 +58,8 @@ def _read_own() -> None:
     if not _lines_are_rows(row_texts(settings)):
         return take((typed,), settings.at)
     lines = tuple(line for line in typed.split("\n") if line)
-    take(lines[:MAX_ROWS] or ("",), settings.at)
     if len(lines) > MAX_ROWS:
-        session.notify(f"The text has {len(lines)} lines; the first {MAX_ROWS} are rows.")
+        take((typed,), settings.at)
+        session.notify(f"The text has {len(lines)} lines, more than {MAX_ROWS} rows: it is read as one text.")
+    else:
+        take(lines or ("",), settings.at)

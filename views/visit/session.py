@@ -5,6 +5,7 @@ keeps a few notes: how the address bar stands to the settings, and what pages wa
 value from the settings on each run (`give`) and gives it back through `change`.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
@@ -151,14 +152,14 @@ def write_link() -> None:
 def start_run(page: Page) -> None:
     """Call first in each run of a page: sees how the visitor came to it, and takes the settings from a link.
 
-    That happens on the first run, and after the browser's back and forward. The menu opens a page without a query;
-    that is no wish to lose the settings.
+    That happens on the first run, and after the browser's back and forward. The menu opens a page with the query
+    that it was given, or without one; that is no wish to lose the settings.
     """
     state = st.session_state
     state.drawn_before, state.drawn = state.get("drawn", set()), set()
     arrived = "settings" not in state
     state.turned = not arrived and state.page != page
-    by_menu = state.turned and not _query()
+    by_menu = state.turned and _query() in ({}, state.get("offered", {}).get(page.file))
     went_back = not arrived and not by_menu and not state.changed and _query() != state.link
     state.opened = arrived or state.turned or state.get("opened", False)
     state.page = page
@@ -167,15 +168,29 @@ def start_run(page: Page) -> None:
     state.by_link = arrived or went_back
     if by_link():
         state.settings, state.notices = from_query(_query(), access.models(), access.any_model(), _opening())
-    elif state.turned and not state.settings.chosen:
-        first = _opening()
-        own = {name: getattr(first, name) for name in (*CHOICES, "source", *OF_TEXT)}
-        state.settings = replace(state.settings, **own)
+    elif state.turned:
+        state.settings = _as_shown_on(page)
 
 
-def _opening() -> Settings:
-    """What the page shows to a visitor who has chosen nothing."""
-    return first_on(page(), access.pretrained_here())
+def offer_pages(shown: Iterable[Page]) -> dict[str, dict[str, str | list[str]]]:
+    """The query with which the menu opens each page, so that the browser's Back finds no address without one."""
+    queries = {page.file: to_query(_as_shown_on(page), _opening(page)) for page in shown}
+    st.session_state.offered = {file: _as_lists(query) for file, query in queries.items()}
+    return queries
+
+
+def _as_shown_on(shown: Page) -> Settings:
+    """The settings as this page would have them: its own example, unless something was chosen."""
+    current = settings()
+    if current.chosen or (shown == page() and not turned()):
+        return current
+    first = _opening(shown)
+    return replace(current, **{name: getattr(first, name) for name in (*CHOICES, "source", *OF_TEXT)})
+
+
+def _opening(shown: Page | None = None) -> Settings:
+    """What a page, or the one that is shown, has for a visitor who has chosen nothing."""
+    return first_on(shown or page(), access.pretrained_here())
 
 
 def _query() -> dict[str, list[str]]:

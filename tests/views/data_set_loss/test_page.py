@@ -198,7 +198,8 @@ def test_a_run_at_work_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytes
     app = opened(PAGE, model="bigram")
     button(app, "Run").click().run()
     assert "Stop" in labels(app)
-    assert numbers(app)[0] != "–"
+    while numbers(app)[0] == "–":  # on a busy machine the first window takes longer
+        app.run()
     (bar,) = app.get("progress")
     assert "of 19,968 tokens, " in bar.proto.text
     assert bar.proto.text.endswith(" s left")
