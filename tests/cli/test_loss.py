@@ -9,7 +9,7 @@ import pytest
 from gptloss import load_model, score
 from gptloss.cli import options
 from gptloss.cli.main import main
-from gptloss.models import LanguageModel
+from gptloss.models import DType, LanguageModel
 from gptloss.tokens import SAMPLE
 from tests.helpers.scoring import PROBAS
 
@@ -21,13 +21,12 @@ COMMAND = [
 
 @pytest.fixture(autouse=True)
 def _made_once(monkeypatch: pytest.MonkeyPatch, gpt2: LanguageModel) -> None:
-
     load = options.load_model
-    monkeypatch.setattr(
-        options,
-        "load_model",
-        lambda name, dtype, start_token=None: gpt2 if name == gpt2.info.name else load(name, dtype=dtype),
-    )
+
+    def kept(name: str, dtype: DType, start_token: int | None) -> LanguageModel:
+        return gpt2 if name == gpt2.info.name else load(name, dtype=dtype, start_token=start_token)
+
+    monkeypatch.setattr(options, "load_model", kept)
 
 
 def test_json_in_a_process_of_its_own() -> None:

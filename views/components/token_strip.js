@@ -7,7 +7,7 @@ import { boxOf, follow, legend, show, tip } from "./token_tip.js";
 const NAMED = 24;
 const BLOCK = 60; // tokens, before a paragraph is a block of its own that is laid out only when it is in sight
 const LONG = 24; // characters of a chip, before the rest is cut off
-const READ = "read only, not predicted";
+const READ = "nothing before it: read only, not predicted";
 
 // One element a token, without listeners: the strip listens for all of them.
 const blank = make("span", "token");
@@ -26,6 +26,7 @@ function token(cells, n, flow) {
   const given = cells.given(n);
   if (given) element.append(make("span", "given", given), make("span", "arrow", " → "));
   element.append(shown);
+  if (!shown.trim()) element.setAttribute("aria-label", cells.label(n));
   if (cells.ks[n] < 0) {
     element.setAttribute("aria-disabled", "true");
     element.title = READ;
@@ -93,7 +94,7 @@ function paint(state, data) {
   const step = STEP[data.colour];
   const figure = data.figures && FIGURE[data.colour ?? "loss"];
   const named = data.named && state.places.size <= NAMED;
-  state.root.className = ["strip", data.flow ? "flow" : "chips", figure ? "figures" : "", named ? "named" : ""].join(" ");
+  state.root.className = ["strip", data.flow ? "flow" : "chips", figure ? "figures" : "", named ? "named" : "", data.mono ? "mono" : ""].join(" ");
   tokens.forEach((element, n) => {
     const long = !data.flow && element.textContent.length > LONG ? " long" : "";
     if (cells.ks[n] < 0) return (element.className = `token read${long}`);

@@ -74,8 +74,11 @@ def token_strip(
     units: Units = "nats",
     named: bool = False,
     legend: bool = True,
+    mono: bool = False,
 ) -> None:
     """Draw the strip with token `at` chosen (None: none), as chips or, with `flow`, as running text.
+
+    `mono` has letters of one width, for program code.
 
     What the colours mean stands above it, unless `legend` is off; data without a token draw that alone.
 
@@ -89,7 +92,15 @@ def token_strip(
         if on_choose:
             on_choose()
 
-    shown = {"flow": flow, "colour": colour, "figures": figures, "units": units, "named": named, "legend": legend}
+    shown = {
+        "flow": flow,
+        "colour": colour,
+        "figures": figures,
+        "units": units,
+        "named": named,
+        "legend": legend,
+        "mono": mono,
+    }
     now = {"key": key, "at": [told.at, told.turn], "asks": on_choose is not None}
     _mount(data={**data, **shown, **now}, key=key, on_chosen_change=choose if on_choose else None)
 

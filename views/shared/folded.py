@@ -8,11 +8,23 @@ from views.visit import session
 
 # Letters of a text in a line.
 LETTERS_SHOWN = 72
+OPEN = "The text"
 
 
 def folded(key: str, summary: str) -> DeltaGenerator:
-    """A heading that shows the text, and opens to change it; `summary` is Markdown, its lines are kept."""
-    return st.expander(summary, icon=":material/edit:", key=f"fold-{key}", on_change=session.change)
+    """A heading that shows the text, and opens to change it; `summary` is Markdown, its lines are kept.
+
+    Open, its heading stays the same: with another one Streamlit would draw it anew, closed, at every letter typed.
+    """
+    name = f"fold-{key}"
+    is_open = session.recall(name, False)
+
+    def toggle() -> None:
+        session.remember(name, bool(st.session_state[name]))
+        session.change()
+
+    heading = OPEN if is_open else summary
+    return st.expander(heading, expanded=is_open, icon=":material/edit:", key=name, on_change=toggle)
 
 
 def preview(text: str, letters: int = LETTERS_SHOWN) -> str:

@@ -74,6 +74,7 @@ def coloured_text() -> None:
             colour=settings.colour,
             figures=settings.figures,
             units=settings.units,
+            mono=_is_code(settings),
         )
         _colours(settings)
     session.write_link()
@@ -86,6 +87,11 @@ def losses_along_text() -> None:
     if scored(settings) is not None:
         with st.container(border=True):
             _losses(settings.question, settings.at, settings.units)
+
+
+def _is_code(settings: Settings) -> bool:
+    """Whether lines are indented, as in program code."""
+    return any(f"\n{indent}" in text for text in settings.inputs for indent in ("    ", "\t"))
 
 
 def _colours(settings: Settings) -> None:
