@@ -61,7 +61,12 @@ def vocabulary_chart(distribution: Distribution, marks: Sequence[Mark], where: s
         text="<br>".join(words), showarrow=False,
     )  # fmt: skip
     chart.layout.margin.t += LINE * len(words)
-    chart.layout.xaxis = quiet_axis("index in the vocabulary", range=[-0.01 * v, 1.01 * v], tickformat=",d", nticks=6)
+    chart.layout.xaxis = quiet_axis(
+        "index in the vocabulary; equal heights are equal factors of p",
+        range=[-0.01 * v, 1.01 * v],
+        tickformat=",d",
+        nticks=6,
+    )
     chart.layout.yaxis = proba_axis(low, high + 0.06 * (high - low))
     return chart
 

@@ -32,9 +32,11 @@ def picker() -> None:
 
 
 def _details(info: ModelInfo) -> str:
-    """Three short lines of our own words: nothing that a checkpoint says of itself."""
+    """A few short lines of our own words: nothing that a checkpoint says of itself."""
     amount = [f"{_count(info.parameters)} weights, {size_text(info.size)}"] if info.size else []
-    return "  \n".join([info.weights, *amount, f"V = {info.vocab_size:,} · context {info.context_length:,}"])
+    return "  \n".join(
+        [info.weights, *amount, f"vocabulary {info.vocab_size:,} tokens", f"reads {info.context_length:,} at a time"]
+    )
 
 
 def _count(parameters: int) -> str:

@@ -27,7 +27,7 @@ def test_the_picker_changes_every_number_and_the_link() -> None:
     assert query(app)["model"] == ["uniform"]
     assert app.text_input(key="input-0").value == "every effort moves you"  # 18 bytes and 17 do not pair up
     assert app.toggle(key="shift").value
-    assert "V = 256" in "".join(caption.value for caption in app.caption)
+    assert "vocabulary 256 tokens" in "".join(caption.value for caption in app.caption)
 
 
 def test_the_start_token_changes_every_number() -> None:
@@ -207,7 +207,7 @@ def test_a_folder_may_be_named_on_ones_own_machine_only(monkeypatch: pytest.Monk
     monkeypatch.setattr(access, "any_model", lambda: True)
     app = opened(pages.LOSS, model=str(tmp_path))
     assert app.selectbox(key="model").value == str(tmp_path)
-    assert "V = 300" in "".join(caption.value for caption in app.caption)
+    assert "vocabulary 300 tokens" in "".join(caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize(
