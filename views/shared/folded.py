@@ -4,27 +4,18 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from views.shared.markdown import literal
-from views.visit import session
 
 # Letters of a text in a line.
 LETTERS_SHOWN = 72
-OPEN = "The text"
 
 
 def folded(key: str, summary: str) -> DeltaGenerator:
     """A heading that shows the text, and opens to change it; `summary` is Markdown, its lines are kept.
 
-    Open, its heading stays the same: with another one Streamlit would draw it anew, closed, at every letter typed.
+    The browser alone knows whether it is open. With `on_change` the heading would be part of the widget's identity,
+    and Streamlit 1.67 would draw it anew, closed, at every letter typed.
     """
-    name = f"fold-{key}"
-    is_open = session.recall(name, False)
-
-    def toggle() -> None:
-        session.remember(name, bool(st.session_state[name]))
-        session.change()
-
-    heading = OPEN if is_open else summary
-    return st.expander(heading, expanded=is_open, icon=":material/edit:", key=name, on_change=toggle)
+    return st.expander(summary, icon=":material/edit:", key=f"fold-{key}")
 
 
 def preview(text: str, letters: int = LETTERS_SHOWN) -> str:
