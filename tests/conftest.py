@@ -3,6 +3,9 @@
 import os
 import signal
 
+# Programs that a test starts compute in threads, beside other tests: a thread that waits sleeps, and does not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import pytest
 import torch
 from jaxtyping import install_import_hook

@@ -19,7 +19,7 @@ def chromium() -> Iterator[Browser]:
     """A headless Chromium; tests that use it are skipped where there is none."""
     if driver.chromium_path() is None:
         pytest.skip("no Chromium found: install chromium or google-chrome to run the browser tests")
-    with driver.chromium() as browser:
+    with driver.chromium(*driver.ONE_PROCESS) as browser:
         yield browser
 
 
@@ -38,8 +38,11 @@ def log_file(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def window(chromium: Browser) -> Iterator[BrowserContext]:
-    """Where pages are opened: Streamlit's 7.7 MB are fetched once."""
+    """Where pages are opened: Streamlit's 7.7 MB are fetched once, and an empty page keeps the process alive."""
     with chromium.new_context(viewport={"width": 1280, "height": 720}) as context:
+        keeper = context.new_page()
+        keeper.route("**/*", lambda route: route.fulfill(body=""))
+        keeper.goto("http://127.0.0.1/")
         yield context
 
 

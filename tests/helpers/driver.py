@@ -28,6 +28,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# All pages in one process: it keeps Streamlit's compiled code, and a page opens in half the time.
+ONE_PROCESS = ["--renderer-process-limit=1", "--process-per-site", "--js-flags=--min-semi-space-size=64"]
 # Rules that Streamlit's own frame and its file uploader break.
 STREAMLITS_OWN = {"region", "landmark-one-main", "page-has-heading-one", "presentation-role-conflict"}
 # The script has run to its end and nothing is waiting.
@@ -41,10 +43,10 @@ def chromium_path() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*arguments: str) -> Iterator[Browser]:
     """A headless Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=QUIET)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=[*QUIET, *arguments])
         yield browser
         browser.close()
 
