@@ -21,6 +21,7 @@ from gptloss.tables import predictions_table
 from views.components.choice import chosen
 from views.components.ladder_table import cached_ladder_data, chosen_step, first_column, ladder_table
 from views.loss.other_model import other_model
+from views.shared import ticks
 from views.shared.choose_one import choose_one
 from views.shared.tables import DIGITS, numbers_as_tables
 from views.visit import session
@@ -111,6 +112,7 @@ def _charts(settings: Settings) -> None:
         else:
             _all_probabilities(settings.question, settings.at, settings.order)
         choose_one("order", "Order", ORDERS, hide_label=True)
+    ticks.let_draw()
     with st.container(border=True):
         _losses(settings)
 
