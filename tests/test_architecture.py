@@ -31,7 +31,7 @@ FLOORS = (
     ("views.components",),
     ("views.visit",),
     ("gptloss.serving", "gptloss.charts", "gptloss.cli"),
-    ("gptloss.lessons", "gptloss.tables"),
+    ("gptloss.lessons", "gptloss.training", "gptloss.tables"),
     ("gptloss.corpus", "gptloss.prediction", "gptloss.analysis"),
     ("gptloss.provenance",),
     ("gptloss.scoring",),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from gptloss.cli import corpus, doctor, generate, loss, models, stdout, text
+from gptloss.cli import corpus, doctor, generate, loss, models, stdout, text, train
 from gptloss.errors import GptlossError
 
 
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     text.add_parser(commands)
     corpus.add_parser(commands)
     generate.add_parser(commands)
+    train.add_parser(commands)
     models.add_parser(commands)
     doctor.add_parser(commands)
     return parser

@@ -1,13 +1,15 @@
 """OpenAI's GPT-2, or any GPT-2 saved by transformers, into our own `GPTModel`."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from gptloss.errors import GptlossError
-from gptloss.models.architectures.gpt2 import GPTConfig, GPTModel
+from gptloss.models.architectures.gpt2 import GPTConfig, GPTModel, TransformerBlock
 from gptloss.models.checkpoints import skeleton, weights
 
 # What our model always does. A checkpoint that asks for something else goes through transformers.
@@ -74,6 +76,54 @@ def from_folder(folder: Path, config: dict[str, Any]) -> GPTModel:
     if tied:
         network.out_head.weight = network.tok_emb.weight
     return network
+
+
+def save(network: GPTModel, folder: Path) -> None:
+    """Write model.safetensors and config.json as transformers has them: `AutoModelForCausalLM` opens the folder.
+
+    GPT-2 has biases in its attention; a model without them is written with zeros. Raises `OSError` for a full disk.
+    """
+    cfg = network.cfg
+    config = {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": cfg.vocab_size,
+        "n_positions": cfg.context_length,
+        "n_embd": cfg.emb_dim,
+        "n_head": cfg.n_heads,
+        "n_layer": cfg.n_layers,
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    weights.save(_theirs(network), folder / weights.SINGLE)
+    (folder / "config.json").write_text(json.dumps(config, indent=1), "utf-8")
+
+
+def _theirs(network: GPTModel) -> Iterator[tuple[str, Tensor]]:
+    """Our tensors under transformers' names, in their layout."""
+    yield "transformer.wte.weight", network.tok_emb.weight.detach()
+    yield "transformer.wpe.weight", network.pos_emb.weight.detach()
+    yield weights.HEAD, network.out_head.weight.detach()
+    yield from _layer("transformer.ln_f", network.final_norm)
+    for n, block in enumerate(cast(list[TransformerBlock], network.trf_blocks)):
+        theirs, att = f"transformer.h.{n}", block.att
+        qkv = [att.W_query, att.W_key, att.W_value]
+        yield f"{theirs}.attn.c_attn.weight", torch.cat([part.weight.detach().T for part in qkv], 1).contiguous()
+        biases = [torch.zeros(len(part.weight)) if part.bias is None else part.bias.detach() for part in qkv]
+        yield f"{theirs}.attn.c_attn.bias", torch.cat(biases)
+        yield from _layer(f"{theirs}.attn.c_proj", att.out_proj)
+        yield from _layer(f"{theirs}.mlp.c_fc", block.ff[0])
+        yield from _layer(f"{theirs}.mlp.c_proj", block.ff[2])
+        yield from _layer(f"{theirs}.ln_1", block.norm1)
+        yield from _layer(f"{theirs}.ln_2", block.norm2)
+
+
+def _layer(name: str, layer: Any) -> Iterator[tuple[str, Tensor]]:
+    yield f"{name}.weight", _turned(layer.weight.detach()).contiguous()
+    yield f"{name}.bias", layer.bias.detach()
 
 
 def _wanted(cfg: GPTConfig, prefix: str, tied: bool) -> Iterator[tuple[str, tuple[int, ...]]]:

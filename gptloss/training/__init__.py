@@ -1,0 +1,1 @@
+"""Training a small GPT on a text, watched from inside."""

@@ -1,0 +1,44 @@
+"""One look at a run while it trains, as plain data."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A text whose tokens are followed: ln p of each but the first, in nats, given those before it."""
+
+    tokens: tuple[str, ...]
+    log_probas: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run has come to after `step` steps.
+
+    `epoch` counts passes over the training part, `tokens` those read so far. The losses are in nats per token, on
+    some batches of each part; `step_loss` is that of the step's own batch, and it and `gradient_norm` (before it is
+    clipped) are None before the first step. `seconds` counts only the time in which the run was at work.
+    """
+
+    step: int
+    epoch: float
+    tokens: int
+    train_loss: float
+    val_loss: float
+    seconds: float
+    learning_rate: float
+    step_loss: float | None = None
+    gradient_norm: float | None = None
+    sample: str = ""
+    watched: tuple[Watched, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The snapshot as plain data."""
+        return asdict(self)
+
+
+def from_json(data: dict[str, Any]) -> Snapshot:
+    """A snapshot from plain data."""
+    watched = tuple(Watched(tuple(text["tokens"]), tuple(text["log_probas"])) for text in data.get("watched", ()))
+    return Snapshot(**{**data, "watched": watched})
