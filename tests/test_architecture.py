@@ -25,6 +25,7 @@ FLOORS = (
         "views.temperature",
         "views.compare",
         "views.data_set_loss",
+        "views.gradient_step",
     ),
     ("views.frame",),
     ("views.shared",),

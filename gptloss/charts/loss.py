@@ -106,7 +106,9 @@ def losses_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
     chart.layout.xaxis = quiet_axis(
         "target token and its share of the sum" if few else "target token",
         tickvals=list(ticks),
-        ticktext=[_name(*batch.positions[k]) + (f"<br><b>{shares[k]:.0%}</b>" if few else "") for k in ticks],
+        ticktext=[
+            position_markup(*batch.positions[k]) + (f"<br><b>{shares[k]:.0%}</b>" if few else "") for k in ticks
+        ],
         ticks="",
         tickangle=0,
     )
@@ -134,10 +136,11 @@ def _level_words(y: float, text: str, above: bool) -> dict[str, object]:
 
 def position_title(batch: ScoredBatch, i: int, j: int) -> str:
     """`p12 after “every effort”`, as Plotly's markup."""
-    return f"{_name(i, j)} after {_read_so_far(batch, i, j)}"
+    return f"{position_markup(i, j)} after {_read_so_far(batch, i, j)}"
 
 
-def _name(i: int, j: int) -> str:
+def position_markup(i: int, j: int) -> str:
+    """`p12` with its digits lowered, as Plotly's markup."""
     return f"p<sub>{position_name(i, j)[1:]}</sub>"
 
 

@@ -50,8 +50,8 @@ def gradient_latex(batch: ScoredBatch, i: int, j: int) -> str:
     proba = latex_number(proba_text(batch.log_probas[batch.index(i, j)].item()))
     value = logit_gradient(batch, i, j)[batch.targets[batch.index(i, j)].id].item()
     return (
-        rf"\frac{{\partial\,\text{{loss}}}}{{\partial z_{{{at}}}}} = \frac{{p_{{{at}}} - 1}}{{N}}"
-        rf" = \frac{{{proba} - 1}}{{{len(batch)}}} = {value:.4f}"
+        rf"\begin{{aligned}}\frac{{\partial\,\text{{loss}}}}{{\partial z_{{{at}}}}} &= \frac{{p_{{{at}}} - 1}}{{N}}"
+        rf" \\ &= \frac{{{proba} - 1}}{{{len(batch)}}} = {value:.4f}\end{{aligned}}"
     )
 
 

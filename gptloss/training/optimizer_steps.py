@@ -21,6 +21,8 @@ OPTIMIZERS = ("sgd", "adamw")
 BYTES_PER_WEIGHT = {"sgd": 8, "adamw": 16}
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 MOST_STEPS = 50
+# With more, a step would take much longer than a look at it is worth.
+MOST_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class OptimizerSteps:
     """A copy of a model that learns from the rows of a scored batch, step by step.
 
     The model itself stays as it is. Raises `GptlossError` for a model without weights of our own architectures, for
-    an optimiser that there is not, and for too little memory.
+    an optimiser that there is not, for more than `MOST_TOKENS` targets, and for too little memory.
     """
 
     def __init__(self, model: LanguageModel, batch: ScoredBatch, optimizer: str = "sgd") -> None:
@@ -73,6 +75,10 @@ class OptimizerSteps:
         if not isinstance(model, GPT2 | Llama):
             raise GptlossError(
                 f"{model.info.name} has no weights that a gradient could change here; choose a GPT-2 or SmolLM2."
+            )
+        if len(batch) > MOST_TOKENS:
+            raise GptlossError(
+                f"The text has {len(batch):,} targets, and steps are taken on {MOST_TOKENS} at most; shorten it."
             )
         check_memory(f"A step of {model.info.name}", BYTES_PER_WEIGHT[optimizer] * model.info.parameters)
         self._model, self._kind = model, optimizer

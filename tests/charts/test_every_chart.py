@@ -26,10 +26,12 @@ from gptloss.charts.vocabulary import index_sentence
 from gptloss.corpus.conventions import Plan
 from gptloss.corpus.scoring import scored_windows
 from gptloss.corpus.tally import Tally
+from gptloss.lessons.gradients import logit_curve, pushes
 from gptloss.models import LanguageModel, load_model
 from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampled import SampledDistribution
 from gptloss.prediction.sampling import Sampler
+from gptloss.training.optimizer_steps import LayerMove, OptimizerStep
 
 HOSTILE = ["<i>it</i>. $x$", "<script>alert(1)</script> a.", "a & b", "[x](http://y)"]
 LARGEST = 60_000
@@ -75,6 +77,10 @@ class Example:
         others = [Other("① p12", RUNS[0], self.distribution)]
         return {
             "token_chart": (panels, units),
+            "pushes_chart": (pushes(batch, *self.at), batch.model.info.vocab_size, self.at, units),
+            "logit_curve_chart": (logit_curve(batch, *self.at), self.at, units),
+            "climb_chart": (batch, [step(batch)]),
+            "layers_chart": (step(batch),),
             "difference_chart": (spans_of_tokens(self.row, self.row), (self.text, "two"), units, self.text),
             "split_chart": ([PartOfText("training", 0, 80, 20, [(0, 40), (40, 80)])],),
             "convention_chart": (PLAN, 40),
@@ -100,6 +106,14 @@ class Example:
             "rank_counts_chart": (batch.ranks,),
             "temperature_chart": (temperature_curve(batch), 1.0, units),
         }
+
+
+def step(batch: ScoredBatch) -> OptimizerStep:
+    """A step that made every target twice as likely."""
+    before = tuple(batch.log_probas.tolist())
+    after = tuple(value + 0.69 for value in before)
+    layers = (LayerMove("block 1", 2.0, 0.02), LayerMove("head", 3.0, 0.03))
+    return OptimizerStep(1, 0.01, batch.loss, batch.loss - 0.69, before, after, -0.7, layers)
 
 
 def losses(text: str, title: str) -> RunLosses:

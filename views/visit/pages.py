@@ -79,7 +79,13 @@ DATA_SET_LOSS = Page(
     "pages/data_set_loss.py",
     "Data set loss",
     "From six tokens to a whole text: the loss on what a model learns from, and on what it never saw.",
-    "Measure",
+    "Train",
     start_token=False,
 )
-PAGES = (LOSS, TOKEN_PROBABILITIES, SURPRISE, TEMPERATURE, COMPARE, DATA_SET_LOSS)
+GRADIENT_STEP = Page(
+    "pages/gradient_step.py",
+    "One gradient step",
+    "How does the loss change the weights? Each target is pushed up, every other token down.",
+    "Train",
+)
+PAGES = (LOSS, TOKEN_PROBABILITIES, SURPRISE, TEMPERATURE, COMPARE, DATA_SET_LOSS, GRADIENT_STEP)

@@ -9,6 +9,7 @@ from gptloss.serving.question import Question
 from views.visit import pages
 from views.visit.fields.compare import CompareFields
 from views.visit.fields.dataset import DatasetFields
+from views.visit.fields.gradient import GradientFields
 from views.visit.fields.kinds import Kind
 from views.visit.fields.probabilities import ProbabilitiesFields
 from views.visit.fields.sampling import SamplingFields
@@ -26,11 +27,20 @@ PARTS = {
     pages.TEMPERATURE.title: SamplingFields,
     pages.COMPARE.title: CompareFields,
     pages.DATA_SET_LOSS.title: DatasetFields,
+    pages.GRADIENT_STEP.title: GradientFields,
 }
 
 
 @dataclass(frozen=True)
-class Settings(DatasetFields, CompareFields, SamplingFields, SurpriseFields, ProbabilitiesFields, TextFields):
+class Settings(
+    GradientFields,
+    DatasetFields,
+    CompareFields,
+    SamplingFields,
+    SurpriseFields,
+    ProbabilitiesFields,
+    TextFields,
+):
     """Everything that a link carries. `targets=None` means: the inputs shifted by one token.
 
     Until the visitor or a link has `chosen` a model or a text, each page shows its own.

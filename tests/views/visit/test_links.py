@@ -32,7 +32,7 @@ NOT_THE_FIRST = {
     "units": "bits", "step": 3, "bos": True, "comparing": "texts", "shown": 20, "view": "logits", "token": 464,
     "colour": "rank", "figures": True, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "seed": 7, "made": 12,
     "source": "book", "draws": 100, "data": "island", "order": "rank", "split": 0.8, "convention": "strided",
-    "window": 64, "stride": 32, "start": True, "look": 7,
+    "window": 64, "stride": 32, "start": True, "look": 7, "optimizer": "adamw", "rate": 0.1,
 }  # fmt: skip
 
 

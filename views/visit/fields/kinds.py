@@ -143,7 +143,7 @@ class Decimal(_Word[float]):
 
     @property
     def allowed(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
+        return f"{self.write(self.low)} to {self.write(self.high)}"
 
     def parse(self, word: str) -> float | None:
         good = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", word, re.ASCII) and self.low <= float(word) <= self.high
