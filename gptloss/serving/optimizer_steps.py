@@ -12,8 +12,10 @@ from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from gptloss.training.optimizer_steps import OptimizerStep, OptimizerSteps
 
-# A copy takes up to 2.6 GB: one at a time, unless it is a toy. Seconds after its last step when another may have it.
-MOST_LARGE, MOST_TOYS, IDLE = 1, 8, 60.0
+# A copy takes up to 3.3 GB in a step: one at a time, unless it is a toy.
+MOST_LARGE, MOST_TOYS = 1, 8
+# Seconds after its last step when somebody else may have its place.
+IDLE = 60.0
 # Seconds between two looks at who has left.
 LOOK = 2.0
 
@@ -57,7 +59,11 @@ class StepDesk:
         """
         copy = self._copy_of(visitor, asked, is_here)
         with copy.working:
-            copy.steps = copy.steps or _steps(asked)
+            try:
+                copy.steps = copy.steps or _steps(asked)
+            except GptlossError:
+                self.forget(visitor)  # it holds no place for what cannot be
+                raise
             copy.steps.step(learning_rate)
             copy.used = time.monotonic()
             return tuple(copy.steps.steps)

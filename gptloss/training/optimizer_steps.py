@@ -17,8 +17,8 @@ from gptloss.models.checkpoints.weights import check_memory
 from gptloss.scoring.batch import ScoredBatch
 
 OPTIMIZERS = ("sgd", "adamw")
-# Weights, gradients and AdamW's two moments, in float32.
-BYTES_PER_WEIGHT = {"sgd": 8, "adamw": 16}
+# Weights, those before the step, gradients and AdamW's two moments, in float32.
+BYTES_PER_WEIGHT = {"sgd": 12, "adamw": 20}
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 MOST_STEPS = 50
 # With more, a step would take much longer than a look at it is worth.

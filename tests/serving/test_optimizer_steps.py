@@ -83,4 +83,7 @@ def test_the_copy_of_a_visitor_who_leaves_goes(desk: StepDesk, folder: str) -> N
 def test_a_model_that_cannot_learn_holds_no_place(desk: StepDesk, folder: str) -> None:
     with pytest.raises(GptlossError, match="bigram has no weights"):
         desk.step("one", asked("bigram"), 0.01, always)
+    long = asked(folder, "and so on " * 300)
+    with pytest.raises(GptlossError, match="steps are taken on 256 at most"):
+        desk.step("one", long, 0.01, always)
     assert len(desk.step("other", asked(folder), 0.01, always)) == 1
