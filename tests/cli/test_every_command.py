@@ -29,6 +29,7 @@ PLACES = {
     ("text",): [SAMPLE],
     ("corpus",): [SAMPLE],
     ("generate",): ["The clock"],
+    ("train",): [SAMPLE],
     ("models", "pull"): ["uniform"],
     ("models", "remove"): ["uniform"],
 }

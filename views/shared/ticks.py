@@ -25,8 +25,8 @@ from views.visit import session
 
 # All in seconds. The browser has shown all that it was sent, even if it had to fetch code for it:
 REST = 5.0
-# The browser no longer sends what a control showed before a button set it:
-ECHO = 4.0
+# The browser no longer sends what a control showed before a button set it, even on a busy machine:
+ECHO = 10.0
 # The browser draws two charts:
 DRAWING = 0.08
 # How long a page may work before it shows anything, and how long at every tick:
