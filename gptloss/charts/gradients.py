@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from gptloss.charts.colours import FAINT, GUESS, MODEL, RUNS, TARGET
 from gptloss.charts.loss import position_markup
 from gptloss.charts.probabilities import HEIGHT
-from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, proba_axis, quiet_axis
+from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, power_axis, quiet_axis
 from gptloss.lessons.gradients import LogitCurve, Push
 from gptloss.numbers import Units, in_units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
@@ -112,24 +112,24 @@ def logit_curve_chart(curve: LogitCurve, at: tuple[int, int], units: Units) -> g
 
 
 def climb_chart(batch: ScoredBatch, steps: Sequence[OptimizerStep]) -> go.Figure:
-    """p of the first targets before the first step and after each; the axis is logarithmic."""
+    """p of the first targets before the first step and after each, by their logs: e^-99,819 is no float."""
     rows = [steps[0].log_probas_before, *(step.log_probas_after for step in steps)]
     shown = range(min(LINES, len(batch)))
     more = f", the first {LINES} of {len(batch)}" if len(batch) > LINES else ""
     chart = figure("Target probabilities, step by step", f"log axis{more}", height=HEIGHT + 110)
-    finite = [value for row in rows for k in shown if math.isfinite(value := row[k])]
-    low, high = min(finite) / math.log(10), max(finite) / math.log(10)
+    powers = [[row[k] / math.log(10) for k in shown] for row in rows]
+    finite = [power for row in powers for power in row if math.isfinite(power)]
+    low, high = min(finite), max(finite)
     for k in shown:
         label = f"{position_name(*batch.positions[k])} {plain(batch.targets[k].label, 12)}"
-        values = [row[k] for row in rows]
         chart.add_scatter(
             x=list(range(len(rows))),
-            y=[math.exp(value) if math.isfinite(value) else None for value in values],
+            y=[row[k] if math.isfinite(row[k]) else None for row in powers],
             mode="lines+markers",
             name=label,
             line={"color": COLOURS[k], "width": 2.5},
             marker={"symbol": SIGNS[k], "size": 9},
-            customdata=[proba_text(value) if math.isfinite(value) else "no number" for value in values],
+            customdata=[proba_text(row[k]) if math.isfinite(row[k]) else "no number" for row in rows],
             hovertemplate=f"{label}<br>after %{{x}} steps p = %{{customdata}}<extra></extra>",
         )
     chart.layout.showlegend = True
@@ -139,7 +139,7 @@ def climb_chart(batch: ScoredBatch, steps: Sequence[OptimizerStep]) -> go.Figure
         "steps", range=[-0.15, len(rows) - 0.85], tickformat=",d", nticks=min(12, len(rows))
     )
     room = 0.08 * (high - low) + 0.05
-    chart.layout.yaxis = proba_axis(low - room, high + room)
+    chart.layout.yaxis = power_axis(low - room, high + room)
     return chart
 
 
@@ -152,7 +152,7 @@ def layers_chart(step: OptimizerStep) -> go.Figure:
         height=110 + ROW * len(places),
         left=150,
     )
-    norms = [layer.gradient_norm for layer in step.layers]
+    norms = [layer.gradient_norm if math.isfinite(layer.gradient_norm) else 0.0 for layer in step.layers]
     chart.add_bar(
         orientation="h",
         x=norms,

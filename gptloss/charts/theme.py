@@ -88,6 +88,13 @@ def proba_axis(low: float, high: float) -> dict[str, object]:
     return quiet_axis("", type="log", range=[low, high], **ticks)
 
 
+def power_axis(low: float, high: float) -> dict[str, object]:
+    """The same for values that are powers of ten themselves, however small: from `low` to `high`."""
+    step = max(1, ceil((high - low) / 6))
+    powers = range(step * ceil(low / step), floor(high) + 1, step)
+    return quiet_axis("", range=[low, high], tickvals=[*powers], ticktext=[_power(power) for power in powers])
+
+
 def _power(power: int) -> str:
     """`1`, `0.1`, `0.01`, `1e-3`."""
     return f"{10.0**power:g}" if -3 < power < 1 else f"1e{power}"

@@ -94,7 +94,13 @@ def newest(folder: Path) -> Path:
 
 
 def save(trainer: Trainer, snapshots: Sequence[Snapshot], text: str, folder: Path) -> None:
-    """Write a checkpoint, then take the one before away. Raises `GptlossError` for a full disk."""
+    """Write a checkpoint, then take the one before away. Raises `GptlossError` for a full disk.
+
+    Nothing happens if this step has one: to replace it would leave a moment without any.
+    """
+    whole = folder / f"{PREFIX}{trainer.step:09}"
+    if whole.exists():
+        return
     state: dict[str, Any] = {
         "recipe": trainer.recipe.as_json(),
         "text_sha256": text_hash(text),
@@ -109,12 +115,9 @@ def save(trainer: Trainer, snapshots: Sequence[Snapshot], text: str, folder: Pat
         "epoch_random": _bytes(trainer.epoch_random),
         "snapshots": [snapshot.as_json() for snapshot in snapshots],
     }
-    whole = folder / f"{PREFIX}{trainer.step:09}"
     with writing(folder), _part(folder) as part:
         weights.save(_tensors(trainer), part / weights.SINGLE)
         (part / STATE).write_text(json.dumps(state), "utf-8")
-        if whole.exists():
-            shutil.rmtree(whole)
         os.replace(part, whole)
         for older in set(folder.glob(f"{PREFIX}*")) - {whole}:
             shutil.rmtree(older)

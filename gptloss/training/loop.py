@@ -87,13 +87,9 @@ class Trainer:
             inputs, targets = self._next_batch()
             self._set_rate()
             loss = self._gradient(inputs, targets)
-        if not math.isfinite(loss):
-            rate = self.recipe.learning_rate
-            raise GptlossError(
-                f"The loss of step {self.step + 1:,} is no number: with a learning rate of {rate:g} the weights have"
-                f" grown without bound; try {rate / 10:g}."
-            )
-        self.gradient_norm = self._clip()
+        norm = self._clip()
+        self._check_numbers(self.step + 1, loss, norm)
+        self.gradient_norm = norm
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step_loss = loss
@@ -103,12 +99,12 @@ class Trainer:
     def look(self) -> Snapshot:
         """Measure the losses and follow the watched texts; the model is as it was before.
 
-        The first time where the recipe evaluates on the way, the shuffled batches are drawn from the run's own random
-        state, as in the book; other looks leave that alone.
+        The first look at each of the recipe's regular moments draws its shuffled batches from the run's own random
+        state, as in the book; other looks leave that alone. Raises `GptlossError` when a loss is no number any more.
         """
         start = time.perf_counter()
         before = self.random
-        counts = self.recipe.evaluates(self.step) and self.looked_at < self.step < self.recipe.steps
+        counts = self.recipe.is_regular(self.step) and self.looked_at < self.step
         with self._own_random(), self._at_rest():
             losses = [
                 loader_loss(self.network, part, self.recipe.eval_batches)
@@ -118,6 +114,7 @@ class Trainer:
             self.looked_at = self.step
         else:
             self.random = before
+        self._check_numbers(self.step, *losses)
         with self._at_rest():
             sample, watched = self._sample(), tuple(map(self._follow, self.watched))
         self.seconds += time.perf_counter() - start
@@ -154,6 +151,14 @@ class Trainer:
                 first = next(self._epoch, None)
             self._epoch = _put_back(first, self._epoch)
             self.random = random
+
+    def _check_numbers(self, step: int, *numbers: float) -> None:
+        if not all(map(math.isfinite, numbers)):
+            rate = self.recipe.learning_rate
+            raise GptlossError(
+                f"The loss of step {step:,} is no number: with a learning rate of {rate:g} the weights have grown"
+                f" without bound; try {rate / 10:g}."
+            )
 
     def _next_batch(self) -> Batch:
         batch = next(self._epoch, None)

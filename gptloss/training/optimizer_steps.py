@@ -66,7 +66,8 @@ class OptimizerSteps:
     """A copy of a model that learns from the rows of a scored batch, step by step.
 
     The model itself stays as it is. Raises `GptlossError` for a model without weights of our own architectures, for
-    an optimiser that there is not, for more than `MOST_TOKENS` targets, and for too little memory.
+    an optimiser that there is not, for more than `MOST_TOKENS` targets, for a row longer than the context, and for
+    too little memory.
     """
 
     def __init__(self, model: LanguageModel, batch: ScoredBatch, optimizer: str = "sgd") -> None:
@@ -80,6 +81,12 @@ class OptimizerSteps:
             raise GptlossError(
                 f"The text has {len(batch):,} targets, and steps are taken on {MOST_TOKENS} at most; shorten it."
             )
+        for row in batch.rows:
+            read, limit = len(row.before) + len(row.inputs), model.info.context_length
+            if read > limit:
+                raise GptlossError(
+                    f"Row {row.number} has {read:,} tokens to read, and a step reads {limit:,} at most; shorten it."
+                )
         check_memory(f"A step of {model.info.name}", BYTES_PER_WEIGHT[optimizer] * model.info.parameters)
         self._model, self._kind = model, optimizer
         self._rows = [(_ids(row.before + row.inputs), _ids(row.targets)) for row in batch.rows]

@@ -70,7 +70,11 @@ class Recipe:
 
     def evaluates(self, step: int) -> bool:
         """Whether the losses are measured after so many steps: always before the first and after the last one."""
-        return step in (0, self.steps) or step % self.eval_every == self.eval_offset % self.eval_every
+        return step in (0, self.steps) or self.is_regular(step)
+
+    def is_regular(self, step: int) -> bool:
+        """Whether the losses are measured after so many steps however long the run is."""
+        return step > 0 and step % self.eval_every == self.eval_offset % self.eval_every
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain data."""

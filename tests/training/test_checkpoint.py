@@ -47,6 +47,25 @@ def test_only_the_last_checkpoint_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / ".part").exists()
 
 
+def test_a_step_that_has_a_checkpoint_keeps_it(tmp_path: Path) -> None:
+    """A run that is killed while it saves twice at one step never finds none."""
+    trainer = checkpoint.start(RECIPE, TEXT, tmp_path)
+    checkpoint.save(trainer, [], TEXT, tmp_path)
+    before = (checkpoint.newest(tmp_path) / "state.json").stat()
+    checkpoint.save(trainer, [], TEXT, tmp_path)
+    assert (checkpoint.newest(tmp_path) / "state.json").stat() == before
+
+
+def test_a_run_that_is_made_longer_is_the_long_run(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, schedule="constant", steps=20)
+    trainer = checkpoint.start(recipe, TEXT, tmp_path / "short", ["the clock"])
+    checkpoint.save(trainer, list(run(trainer)), TEXT, tmp_path / "short")
+    again, so_far = checkpoint.resume(TEXT, tmp_path / "short")
+    again.recipe = replace(again.recipe, steps=40)
+    long = checkpoint.start(replace(recipe, steps=40), TEXT, tmp_path / "long", ["the clock"])
+    assert [*map(facts, so_far), *curve(again)] == curve(long)
+
+
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = checkpoint.start(RECIPE, TEXT, tmp_path)
     checkpoint.save(trainer, [], TEXT, tmp_path)

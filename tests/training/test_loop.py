@@ -165,6 +165,13 @@ def test_a_loss_that_is_no_number_ends_in_a_sentence(letters: JsonTokenizer) -> 
     assert math.isfinite(trainer.step_loss or 0.0)
 
 
+def test_a_look_at_weights_that_are_no_numbers_ends_in_a_sentence(letters: JsonTokenizer) -> None:
+    trainer = Trainer(TINY, TEXT, letters)
+    trainer.network.tok_emb.weight.data.fill_(float("inf"))
+    with pytest.raises(GptlossError, match="The loss of step 0 is no number"):
+        trainer.look()
+
+
 @pytest.mark.parametrize("text", ["", "20 characters of it.", "aaa" * 10])
 def test_a_text_that_is_too_short_says_what_one_batch_needs(letters: JsonTokenizer, text: str) -> None:
     with pytest.raises(GptlossError, match="one batch of 4 windows of 16 needs 65; take a longer text"):

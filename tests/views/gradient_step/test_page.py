@@ -1,6 +1,7 @@
 """The page "One gradient step" without a browser."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from gptloss.serving.optimizer_steps import desk
 from gptloss.training.optimizer_steps import LayerMove, OptimizerStep
 from tests.helpers.pages import numbers, opened, query, texts
 from views.gradient_step.steps import RATES, verdict
-from views.visit import pages
+from views.visit import access, pages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -26,8 +27,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
-    """No copy is left to the next test."""
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A visitor on the machine itself, who may name a folder; no copy is left to the next test."""
+    monkeypatch.setattr(access, "any_model", lambda: True)
     yield
     desk.clear()
 
@@ -109,3 +111,44 @@ def test_the_verdict_is_true_for_every_kind_of_step() -> None:
     after = verdict((short, long, rose, replace(short, number=4)))
     assert after.endswith("The loss first went up at step 3, with a learning rate of 0.5.")
     assert "the loss is no number" in verdict((step(1, -1.0, float("nan")),))
+    assert "rounding hides what it changed" in verdict((step(1, -1e-9, 2e-7),))
+    assert "this move went uphill, and the loss rose" in verdict((step(1, 0.1, 0.2),))
+    assert "this move went uphill, and the loss fell all the same" in verdict((step(1, 0.1, -0.2),))
+
+
+def test_a_row_longer_than_the_context_is_refused(small: str) -> None:
+    app = opened(pages.GRADIENT_STEP, model=small, input="word " * 100)
+    app.button(key="take-step").click().run()
+    assert not app.exception
+    assert "Row 1 has" in app.warning[0].value
+    assert "a step reads 64 at most" in app.warning[0].value
+
+
+def test_steps_that_diverge_are_drawn_and_explained(small: str) -> None:
+    app = opened(pages.GRADIENT_STEP, model=small, optimizer="adamw", rate="1")
+    for _ in range(3):
+        app.button(key="take-step").click().run()
+    assert not app.exception
+    assert len(charts(app)) == 4
+    assert "The loss first went up at step 1, with a learning rate of 1." in texts(app)
+
+
+def test_a_copy_that_had_to_go_is_said(small: str) -> None:
+    app = opened(pages.GRADIENT_STEP, model=small)
+    app.button(key="take-step").click().run()
+    assert len(app.warning) == 0
+    desk.clear()  # as when another visitor takes its place
+    app.button(key="take-step").click().run()
+    assert "the steps began at the start again" in app.warning[0].value
+    assert [metric.delta for metric in app.metric][1].startswith("step 1,")
+
+
+def test_bits_change_all_figures_of_a_step(small: str) -> None:
+    app = opened(pages.GRADIENT_STEP, model=small, rate="0.1")
+    app.button(key="take-step").click().run()
+    nats = [float(value) for value in numbers(app)]
+    app.segmented_control(key="units").set_value("bits").run()
+    assert [float(value) for value in numbers(app)] == pytest.approx(
+        [value / math.log(2) for value in nats], abs=2e-3
+    )
+    assert not [metric for metric in app.metric if "nats" in f"{metric.label} {metric.delta}"]
