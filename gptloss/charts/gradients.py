@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from gptloss.charts.colours import FAINT, GUESS, MODEL, RUNS, TARGET
 from gptloss.charts.loss import position_markup
 from gptloss.charts.probabilities import HEIGHT
-from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, power_axis, quiet_axis
+from gptloss.charts.theme import MONO, TEXT_SIZE, bars_axis, figure, plain, power_axis, quiet_axis
 from gptloss.lessons.gradients import LogitCurve, Push
 from gptloss.numbers import Units, in_units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
@@ -62,14 +62,7 @@ def pushes_chart(pushes: Sequence[Push], v: int, at: tuple[int, int], units: Uni
         }
         for place, value in zip(places, values, strict=True)
     ]
-    chart.layout.yaxis = quiet_axis(
-        "",
-        tickvals=places,
-        ticktext=labels,
-        tickfont={"family": MONO, "size": TEXT_SIZE},
-        ticks="",
-        range=[places[-1] + 0.6, -0.6],
-    )
+    chart.layout.yaxis = bars_axis(places, labels)
     across = [-1.08 * most, 1.75 * most]
     chart.layout.xaxis = quiet_axis("down ← logit → up", showticklabels=False, ticks="", range=across)
     chart.layout.xaxis.zeroline, chart.layout.xaxis.zerolinecolor = True, GUESS
@@ -165,13 +158,7 @@ def layers_chart(step: OptimizerStep) -> go.Figure:
         customdata=[layer.name for layer in step.layers],
         hovertemplate="%{customdata}<br>%{text}<extra></extra>",
     )
-    chart.layout.yaxis = quiet_axis(
-        "",
-        tickvals=places,
-        ticktext=[layer.name for layer in step.layers],
-        ticks="",
-        range=[places[-1] + 0.6, -0.6],
-    )
+    chart.layout.yaxis = bars_axis(places, [layer.name for layer in step.layers], font=None)
     chart.layout.xaxis = quiet_axis("", showticklabels=False, ticks="", range=[0, 1.35 * (max(norms) or 1.0)])
     chart.layout.margin.b = 16
     return chart

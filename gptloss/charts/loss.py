@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT, GUESS, MODEL, ON_TARGET, ON_TARGET_SOFT, TARGET, TARGET_SOFT
 from gptloss.charts.probabilities import HEIGHT
-from gptloss.charts.theme import MONO, TEXT_SIZE, figure, level, plain, quiet_axis
+from gptloss.charts.theme import MONO, TEXT_SIZE, bars_axis, figure, level, plain, quiet_axis
 from gptloss.measures import uniform_loss
 from gptloss.numbers import LOGARITHMS, Units, in_units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
@@ -51,14 +51,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
         f"<b>{plain(token.label, 15)}</b>" if own else plain(token.label, 15)
         for (token, _, _), own in zip(rows, ours, strict=True)
     ]
-    chart.layout.yaxis = quiet_axis(
-        "",
-        tickvals=places,
-        ticktext=labels,
-        tickfont={"family": MONO, "size": TEXT_SIZE},
-        ticks="",
-        range=[places[-1] + 0.6, -0.6],
-    )
+    chart.layout.yaxis = bars_axis(places, labels)
     longest = max(max(probas) * 1.45, probas[-1] + max(probas) * 0.95)
     chart.layout.xaxis = quiet_axis("probability", showticklabels=False, ticks="", range=[0, longest])
     return chart

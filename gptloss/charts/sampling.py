@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from gptloss.charts.colours import GUESS, MODEL, TARGET
-from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, proba_axis, quiet_axis, rank_axis
+from gptloss.charts.theme import TEXT_SIZE, bars_axis, figure, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.numbers import proba_text
 from gptloss.prediction.distribution import log_spaced_ranks
 from gptloss.prediction.sampled import SampledDistribution
@@ -130,14 +130,7 @@ def token_axis(
     """An axis with the tokens' labels; the one that really came is marked."""
     labels = [plain(choice.label(id), LETTERS) for id in ids]
     marked = [f"<b>▸ {text}</b>" if id == choice.target else text for id, text in zip(ids, labels, strict=True)]
-    return quiet_axis(
-        "",
-        tickvals=[*places],
-        ticktext=[*marked, *more],
-        tickfont={"family": MONO, "size": TEXT_SIZE},
-        ticks="",
-        range=[places[-1] + 0.6, -0.6],
-    )
+    return bars_axis(places, [*marked, *more])
 
 
 def ranks_chart(choice: SampledDistribution) -> go.Figure:

@@ -4,6 +4,7 @@ All text takes the page's own colour, so a figure need not know whether the page
 """
 
 import html
+from collections.abc import Sequence
 from math import ceil, floor, log10
 
 import plotly.graph_objects as go
@@ -65,6 +66,13 @@ def quiet_axis(title: str, **more: object) -> dict[str, object]:
         "fixedrange": True,
         **more,
     }
+
+
+def bars_axis(places: Sequence[float], labels: Sequence[str], font: str | None = MONO) -> dict[str, object]:
+    """The axis of bars that lie, from the top down, with a label before each."""
+    letters = {"family": font, "size": TEXT_SIZE} if font else {"size": TEXT_SIZE}
+    below = places[-1] + 0.6
+    return quiet_axis("", tickvals=[*places], ticktext=[*labels], tickfont=letters, ticks="", range=[below, -0.6])
 
 
 def rank_axis(v: int) -> dict[str, object]:

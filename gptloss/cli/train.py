@@ -195,10 +195,9 @@ def _stopping() -> Iterator[list[int]]:
 
 def _head(trainer: "Trainer", reached: Any, resumed: bool) -> str:
     recipe, v, parts = trainer.recipe, trainer.tokenizer.vocab_size, trainer.parts
-    weights = sum(weights.numel() for weights in trainer.network.parameters())
     begins = f"from step {trainer.step:,}" if resumed else f"from random weights, seed {recipe.seed}"
     return (
-        f"{recipe.n_layers} layers, {recipe.emb_dim} wide, {weights:,} weights, {begins}\n"
+        f"{recipe.n_layers} layers, {recipe.emb_dim} wide, {trainer.parameters:,} weights, {begins}\n"
         f"vocabulary {v:,} tokens, context {recipe.context_length},"
         f" {len(parts.training_ids):,} tokens to train on, {len(parts.validation_ids):,} to validate\n"
         f"losses in nats per token; counting reaches: ln V {reached.uniform:.4f}, unigram {reached.unigram:.4f},"
@@ -228,7 +227,7 @@ def _summary(trainer: "Trainer", snapshots: "list[Snapshot]", text: str, folder:
         "out": str(folder),
         "recipe": trainer.recipe.as_json(),
         "vocab_size": v,
-        "parameters": sum(weights.numel() for weights in trainer.network.parameters()),
+        "parameters": trainer.parameters,
         "text_sha256": text_hash(text),
         "characters": len(text),
         "first_step": first,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gptloss.errors import GptlossError
 from gptloss.models import find
-from gptloss.serving.models import TOY, loaded
+from gptloss.serving.models import loaded, size_of
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from gptloss.training.optimizer_steps import OptimizerStep, OptimizerSteps
@@ -68,12 +68,6 @@ class StepDesk:
             copy.used = time.monotonic()
             return tuple(copy.steps.steps)
 
-    def made(self, visitor: str, asked: Steps) -> tuple[OptimizerStep, ...]:
-        """The steps that this visitor has made on these rows."""
-        with self._lock:
-            copy = self._copies.get(visitor)
-        return tuple(copy.steps.steps) if copy and copy.steps and copy.asked == asked else ()
-
     def forget(self, visitor: str) -> None:
         """Back to the start: the copy goes."""
         with self._lock:
@@ -130,7 +124,7 @@ class StepDesk:
 
 
 def _is_toy(asked: Steps) -> bool:
-    return 4 * find(asked.question.model).info.parameters < TOY
+    return size_of(find(asked.question.model).info) == "toy"
 
 
 def _steps(asked: Steps) -> OptimizerSteps:

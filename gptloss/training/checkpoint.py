@@ -46,11 +46,14 @@ def text_hash(text: str) -> str:
 
 
 def start(recipe: Recipe, text: str, folder: Path, watched: Sequence[str] = ()) -> Trainer:
-    """A new run in an empty folder, which is made. Raises `GptlossError` for a folder that holds a run, and as
-    `Trainer` does."""
+    """A new run in a folder of its own, which is made.
+
+    Raises `GptlossError` for a folder that holds a run or a model, for one that cannot be written, and as `Trainer`
+    does.
+    """
     if (folder / "tokenizer.json").exists():
         raise GptlossError(f"{folder} holds a run or a model already; name another folder, or go on with --resume.")
-    with writing(folder):
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         size = write_tokenizer(text, recipe.vocab_size, folder)
         (folder / "tokenizer_config.json").write_text(
@@ -77,7 +80,7 @@ def resume(text: str, folder: Path) -> tuple[Trainer, list[Snapshot]]:
         raise GptlossError(f"{folder} was trained on another text; give the same files in the same order.")
     recipe = recipe_from_json(state["recipe"])
     trainer = Trainer(recipe, text, _tokenizer(folder, state["vocab_size"]), state["watched"])
-    _put_back(trainer, weights.read(last), last)
+    _put_back(trainer, state["step"], last)
     trainer.random, trainer.epoch_random = (_random(state[name]) for name in ("random", "epoch_random"))
     trainer.seconds, trainer.looked_at = state["seconds"], state["looked_at"]
     trainer.step_loss, trainer.gradient_norm = state["step_loss"], state["gradient_norm"]
@@ -115,7 +118,7 @@ def save(trainer: Trainer, snapshots: Sequence[Snapshot], text: str, folder: Pat
         "epoch_random": _bytes(trainer.epoch_random),
         "snapshots": [snapshot.as_json() for snapshot in snapshots],
     }
-    with writing(folder), _part(folder) as part:
+    with _writing(folder), _part(folder) as part:
         weights.save(_tensors(trainer), part / weights.SINGLE)
         (part / STATE).write_text(json.dumps(state), "utf-8")
         os.replace(part, whole)
@@ -134,7 +137,7 @@ def export(trainer: Trainer, snapshots: Sequence[Snapshot], text: str, folder: P
         "threads": torch.get_num_threads(),
         "snapshots": [snapshot.as_json() for snapshot in snapshots],
     }
-    with writing(folder), _part(folder) as part:
+    with _writing(folder), _part(folder) as part:
         gpt2.save(trainer.network, part)
         (part / RUN).write_text(json.dumps(facts), "utf-8")
         for file in sorted(part.iterdir()):
@@ -146,7 +149,7 @@ def _tokenizer(folder: Path, size: int) -> JsonTokenizer:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def _writing(folder: Path) -> Iterator[None]:
     """Say what is wrong with the disk, and the way out, instead of an `OSError`."""
     try:
         yield
@@ -179,13 +182,16 @@ def _tensors(trainer: Trainer) -> Iterator[tuple[str, Tensor]]:
             yield f"{moment}.{name}", state[parameter][moment]
 
 
-def _put_back(trainer: Trainer, stored: dict[str, Tensor], folder: Path) -> None:
-    """Weights and moments into a run that has just been made. Raises `GptlossError` for what does not fit."""
+def _put_back(trainer: Trainer, step: int, folder: Path) -> None:
+    """The weights and moments after so many steps into a run that has just been made.
+
+    Raises `GptlossError` for those of another run.
+    """
+    stored = weights.read(folder)
     parameters = dict(trainer.network.named_parameters())
     missing = sorted(parameters.keys() - stored.keys())
     if missing or any(stored[name].shape != parameter.shape for name, parameter in parameters.items()):
         raise GptlossError(f"{folder} does not hold the weights of this run; start it again without --resume.")
-    step = weights.read_json(folder / STATE)["step"]
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(stored[name])

@@ -132,25 +132,17 @@ class Trainer:
             watched=watched,
         )
 
-    def model(self, name: str = "run", title: str = "This run") -> GPT2:
-        """A copy of the model as it is now, which scores and generates like any other."""
-        network = GPTModel(self.config)
-        network.load_state_dict(self.network.state_dict())
-        return self._as_model(network, name, title)
-
     def skip_to(self, step: int) -> None:
         """Stand where the run stood after so many steps, when its weights and random states have been put back."""
         self.step = step
-        at = step % self.parts.batches
-        self._epoch = iter(())
-        if at:
-            random = self.random
-            self.random = self.epoch_random
-            with self._own_random():
-                self._epoch = islice(iter(self.parts.training), at, None)
-                first = next(self._epoch, None)
-            self._epoch = _put_back(first, self._epoch)
-            self.random = random
+        if step == 0:  # no epoch has begun
+            return
+        now, self.random = self.random, self.epoch_random
+        with self._own_random():
+            self._epoch = iter(self.parts.training)
+            for _ in range((step - 1) % self.parts.batches + 1):
+                next(self._epoch)
+        self.random = now
 
     def _check_numbers(self, step: int, *numbers: float) -> None:
         if not all(map(math.isfinite, numbers)):
@@ -206,23 +198,25 @@ class Trainer:
         with torch.no_grad():
             yield
 
-    def _as_model(self, network: GPTModel, name: str, title: str) -> GPT2:
-        info = ModelInfo(
-            name=name,
-            title=title,
-            weights=f"trained here, {self.step:,} steps",
-            vocab_size=self.tokenizer.vocab_size,
-            context_length=self.recipe.context_length,
-            parameters=sum(weights.numel() for weights in network.parameters()),
-            architecture="gpt2",
-        )
-        return GPT2(info, network, self.tokenizer)
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has."""
+        return sum(weights.numel() for weights in self.network.parameters())
 
     @contextmanager
     def _reading(self) -> Iterator[GPT2]:
         """The network itself as a model that reads; frozen only meanwhile."""
+        info = ModelInfo(
+            name="run",
+            title="This run",
+            weights=f"trained here, {self.step:,} steps",
+            vocab_size=self.tokenizer.vocab_size,
+            context_length=self.recipe.context_length,
+            parameters=self.parameters,
+            architecture="gpt2",
+        )
         try:
-            yield self._as_model(self.network, "run", "This run")
+            yield GPT2(info, self.network, self.tokenizer)
         finally:
             self.network.requires_grad_(True)
 
@@ -264,9 +258,3 @@ def loader_loss(network: GPTModel, loader: "DataLoader[Batch]", batches: int) ->
         for inputs, targets in islice(loader, batches)
     ]
     return sum(losses) / len(losses)
-
-
-def _put_back(first: Batch | None, rest: Iterator[Batch]) -> Iterator[Batch]:
-    if first is not None:
-        yield first
-    yield from rest

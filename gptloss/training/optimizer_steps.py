@@ -15,11 +15,12 @@ from gptloss.models.base import LanguageModel
 from gptloss.models.checkpoints import skeleton
 from gptloss.models.checkpoints.weights import check_memory
 from gptloss.scoring.batch import ScoredBatch
+from gptloss.tokens import Token
+from gptloss.training.recipe import HIGHEST_RATE, LOWEST_RATE
 
 OPTIMIZERS = ("sgd", "adamw")
 # Weights, those before the step, gradients and AdamW's two moments, in float32.
 BYTES_PER_WEIGHT = {"sgd": 12, "adamw": 20}
-LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 MOST_STEPS = 50
 # With more, a step would take much longer than a look at it is worth.
 MOST_TOKENS = 256
@@ -170,12 +171,12 @@ def layer_of(name: str) -> str:
 
 
 def _dot(one: Tensor, other: Tensor) -> float:
-    """The sum of products. Float32 adds 38 million squares to 1e-6 in pairs; the total is added in float64."""
+    """The sum of products of two tensors; PyTorch adds float32 in pairs, so that little is lost."""
     return (one * other).sum().item()
 
 
-def _ids(tokens: tuple[object, ...]) -> Tensor:
-    return torch.tensor([token.id for token in tokens])  # type: ignore[attr-defined]
+def _ids(tokens: tuple[Token, ...]) -> Tensor:
+    return torch.tensor([token.id for token in tokens])
 
 
 def _copy(model: GPT2 | Llama) -> GPTModel | LlamaModel:

@@ -11,6 +11,8 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 # The single bytes, which every vocabulary has, and all of GPT-2's entries.
 BYTES, GPT2 = 256, 50_257
+# Learning rates of a single step on "One gradient step".
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 
 
 @dataclass(frozen=True)

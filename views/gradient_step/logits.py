@@ -9,13 +9,10 @@ from gptloss.numbers import Units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
-from views.components.choice import chosen
-from views.components.token_strip import token_strip
 from views.shared import ticks
-from views.shared.scored_text import scored, strip_of
+from views.shared.position_strip import position_strip
+from views.shared.scored_text import scored
 from views.visit import session
-
-STRIP = "strip"
 
 
 @st.fragment
@@ -34,24 +31,9 @@ def logits_view() -> None:
             _curve(settings.question, settings.at, settings.units)
     ticks.let_draw()
     with above:
-        token_strip(
-            strip_of(settings.question),
-            at=batch.index(*settings.at),
-            key=STRIP,
-            on_choose=_choose,
-            flow=True,
-            colour="loss",
-            units=settings.units,
-            legend=False,
-        )
+        position_strip(settings)
     _formula(batch, settings.at)
     session.write_link()
-
-
-def _choose() -> None:
-    batch = scored(session.settings())
-    if batch is not None:
-        session.change(at=chosen(STRIP, batch))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -15,11 +15,10 @@ from gptloss.prediction.sampling import Sampler
 from gptloss.serving import continuations
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
-from views.components.choice import chosen
-from views.components.token_strip import token_strip
 from views.shared import ticks
 from views.shared.choose_one import choose_one
-from views.shared.scored_text import scored, strip_of
+from views.shared.position_strip import position_strip
+from views.shared.scored_text import scored
 from views.shared.tables import formats, numbers_as_tables
 from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls, set_sampler
 from views.temperature.distribution import (
@@ -35,7 +34,6 @@ from views.visit import session
 from views.visit.fields.sampling import DRAWS, LARGEST_SEED
 from views.visit.settings import Settings
 
-STRIP = "sampling-strip"
 SOURCES = {"text": "The chosen position of my text", "book": "The book’s nine words"}
 SMALL_PROBAS = formats("%.4f", "logit") | formats("%.4e", "before", "after")
 BOOK_PROBAS = formats("%.4f", "logit", "before", "after")
@@ -80,7 +78,7 @@ def sampling_charts() -> None:
         _draws(subject, settings)
     with above:
         if subject:
-            _strip(settings)
+            position_strip(settings, change_sampling)
     with beside.container(border=True, height="stretch", gap="xsmall", key="sampler"):
         sampling_controls(settings)
     with st.container(border=True):
@@ -92,26 +90,6 @@ def sampling_charts() -> None:
     if subject:
         _tables(subject, settings)
     session.write_link()
-
-
-def _strip(settings: Settings) -> None:
-    token_strip(
-        strip_of(settings.question),
-        at=batch_of(settings.question).index(*settings.at),
-        key=STRIP,
-        on_choose=_choose,
-        flow=True,
-        colour="loss",
-        units=settings.units,
-        legend=False,
-    )
-
-
-def _choose() -> None:
-    """Callbacks look the rows up again: one that held them would keep their model in memory."""
-    batch = scored(session.settings())
-    if batch is not None:
-        change_sampling(at=chosen(STRIP, batch))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

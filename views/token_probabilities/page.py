@@ -12,12 +12,10 @@ from gptloss.numbers import LOGARITHMS, in_units, odds_text, perplexity_text, pr
 from gptloss.prediction.distribution import softmax_latex
 from gptloss.serving.question import Question
 from gptloss.tables import predictions_table
-from views.components.choice import chosen
-from views.components.token_strip import token_strip
 from views.shared import ticks
 from views.shared.choose_one import choose_one
 from views.shared.markdown import literal
-from views.shared.scored_text import scored, strip_of
+from views.shared.position_strip import position_strip
 from views.shared.tables import DIGITS, numbers_as_tables
 from views.token_probabilities.pins import pinned, pins
 from views.token_probabilities.position import ChosenPosition, chosen_position
@@ -27,7 +25,6 @@ from views.visit.fields.kinds import Pin
 from views.visit.fields.probabilities import FEWEST_SHOWN, MOST_SHOWN, View
 from views.visit.settings import Settings
 
-STRIP = "strip"
 ORDERS = {"index": "by index", "rank": "by rank"}
 VIEWS = {"probas": "Probabilities", "logits": "Logits"}
 
@@ -49,7 +46,7 @@ def position_view() -> None:
         _charts(position, said)
     ticks.let_draw()
     with above:
-        _strip(position)
+        position_strip(position.settings)
         _figures(position)
     _softmax(position)
     left, right = st.columns(2, gap="medium")
@@ -62,26 +59,6 @@ def position_view() -> None:
         _shares(settings.question, settings.at, settings.pins, position)
     _tables(position)
     session.write_link()
-
-
-def _strip(position: ChosenPosition) -> None:
-    token_strip(
-        strip_of(position.settings.question),
-        at=position.batch.index(*position.at),
-        key=STRIP,
-        on_choose=_choose,
-        flow=True,
-        colour="loss",
-        units=position.settings.units,
-        legend=False,
-    )
-
-
-def _choose() -> None:
-    """Callbacks look the rows up again: one that held them would keep their model in memory."""
-    batch = scored(session.settings())
-    if batch is not None:
-        session.change(at=chosen(STRIP, batch))
 
 
 def _figures(position: ChosenPosition) -> None:

@@ -54,7 +54,7 @@ def test_a_step_lowers_the_loss_and_back_is_the_start(small: str) -> None:
     app.button(key="take-step").click().run()
     before, after, predicted, actual, _ = numbers(app)
     assert float(after) < float(before)
-    assert float(actual) == pytest.approx(float(after) - float(before), abs=1e-4)
+    assert float(actual) == pytest.approx(float(after) - float(before), abs=2e-4)  # three numbers are rounded
     assert float(predicted) < 0
     assert "of what the slope promised" in texts(app)
     assert len(charts(app)) == 4

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gptloss.training.recipe import HIGHEST_RATE, LOWEST_RATE
 from views.visit.fields.kinds import Decimal, OneOf, setting
 
 Optimizer = Literal["sgd", "adamw"]
-LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 
 
 @dataclass(frozen=True)
