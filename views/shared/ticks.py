@@ -7,14 +7,14 @@ Every constant of that kind is here, and used here alone.
 2. If that run comes too early, a widget that was given a value and is not on the screen yet is drawn a second time,
    without the value, and shows its smallest one. So `rest` waits until the browser has surely drawn the page.
 3. A button sets a control, and a tick that was on its way brings the value that the control showed before. Taken at
-   its word, it would undo what the button did. So for a while the old value counts as an echo (`is_echo`).
+   its word, it would undo what the button did. So a control that something else has set is a new widget
+   (`widget_key`), and what the browser still sends for the old one concerns nobody.
 4. The browser puts off drawing charts for as long as more of the page comes in. So a fragment stops for a moment
    after its charts (`let_draw`).
 5. While a run works, no click comes through. So long work is done in stretches (`a_first_while`, `a_stretch`), and
    what is drawn between two stretches lets a click interrupt.
 """
 
-import math
 import time
 from collections.abc import Callable
 
@@ -25,15 +25,10 @@ from views.visit import session
 
 # All in seconds. The browser has shown all that it was sent, even if it had to fetch code for it:
 REST = 5.0
-# The browser no longer sends what a control showed before a button set it, even on a busy machine:
-ECHO = 10.0
 # The browser draws two charts:
 DRAWING = 0.08
 # How long a page may work before it shows anything, and how long at every tick:
 FIRST_WHILE, STRETCH = 2.0, 0.3
-
-Fields = dict[str, object]
-_NEVER: tuple[float, Fields] = (-math.inf, {})
 
 
 def let_draw() -> None:
@@ -66,15 +61,21 @@ def rest(name: str, done: bool) -> None:
         st.rerun()
 
 
-def set_by_button(before: Fields) -> None:
-    """Call when a button sets controls; `before` is what they showed."""
-    session.remember("set-by-button", (time.monotonic(), before))
+def widget_key(field: str, value: object) -> str:
+    """The key of the control of a field: a new one whenever something else than the control has set its value."""
+    times, shown = session.recall(f"{field}-shown", (0, value))
+    if shown != value:
+        times += 1
+    session.remember(f"{field}-shown", (times, value))
+    return f"{field}-{times}" if times else field
 
 
-def is_echo(field: str, value: object) -> bool:
-    """Whether the browser only repeats what a control showed before a button set it."""
-    when, before = session.recall("set-by-button", _NEVER)
-    return time.monotonic() - when < ECHO and before.get(field) == value
+def set_by_widget(field: str) -> object:
+    """What the control of a field shows: call in its `on_change`."""
+    times, _ = session.recall(f"{field}-shown", (0, None))
+    value = st.session_state[f"{field}-{times}" if times else field]
+    session.remember(f"{field}-shown", (times, value))
+    return value
 
 
 def a_first_while() -> Callable[[], bool]:

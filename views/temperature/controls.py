@@ -48,31 +48,22 @@ def sampling_controls(settings: Settings) -> None:
         _number("seed", "Seed", LARGEST_SEED, settings.seed)
     with st.container(horizontal=True, gap="small", key="sampler-examples", vertical_alignment="center"):
         for name, fields in (BOOK_EXAMPLES if book else EXAMPLES).items():
-            st.button(name, type="tertiary", on_click=set_sampler, kwargs=fields)
+            st.button(name, type="tertiary", on_click=change_sampling, kwargs=fields)
 
 
 def _slider(field: str, label: str, low: float, high: float, step: float, value: float) -> None:
-    session.give(field, value)
-    st.slider(label, low, high, step=step, key=field, on_change=_read, args=(field,))
+    key = ticks.widget_key(field, value)
+    st.slider(label, low, high, value, step=step, key=key, on_change=_read, args=(field,))
 
 
 def _number(field: str, label: str, high: int, value: int) -> None:
-    session.give(field, value)
-    st.number_input(label, 0, high, step=1, key=field, on_change=_read, args=(field,))
+    key = ticks.widget_key(field, value)
+    st.number_input(label, 0, high, value, step=1, key=key, on_change=_read, args=(field,))
 
 
 def _read(field: str) -> None:
     """Copy what the visitor has set to the settings."""
-    value = st.session_state[field]
-    if value != getattr(session.settings(), field) and not ticks.is_echo(field, value):
-        change_sampling(**{field: value})
-
-
-def set_sampler(**fields: float) -> None:
-    """Set these fields by a button. The controls follow as soon as the browser has heard of it."""
-    before = session.settings()
-    ticks.set_by_button({field: getattr(before, field) for field in fields})
-    change_sampling(**fields)
+    change_sampling(**{field: ticks.set_by_widget(field)})
 
 
 def change_sampling(**fields: object) -> None:

@@ -20,7 +20,7 @@ from views.shared.choose_one import choose_one
 from views.shared.position_strip import position_strip
 from views.shared.scored_text import scored
 from views.shared.tables import formats, numbers_as_tables
-from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls, set_sampler
+from views.temperature.controls import CHARTS, change_sampling, sampler_of, sampling_controls
 from views.temperature.distribution import (
     Subject,
     choice_of,
@@ -125,7 +125,7 @@ def _draws(subject: Subject, settings: Settings) -> None:
 
 
 def _next_seed() -> None:
-    set_sampler(seed=(session.settings().seed + 1) % (LARGEST_SEED + 1))
+    change_sampling(seed=(session.settings().seed + 1) % (LARGEST_SEED + 1))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
