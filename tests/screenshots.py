@@ -19,6 +19,7 @@ PAGES = {
     "temperature": "/temperature?model=smollm2-135m&temperature=0.7&made=10",
     "compare": "/compare",
     "dataset": "/data_set_loss?model=bigram",
+    "training": "/training",
 }
 SIZES = ((1920, 1080), (1440, 900), (1280, 720), (390, 844))
 LONGEST = 5000

@@ -26,6 +26,7 @@ FLOORS = (
         "views.compare",
         "views.data_set_loss",
         "views.gradient_step",
+        "views.training",
     ),
     ("views.frame",),
     ("views.shared",),

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast, get_args
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models import names
 from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo, Progress, Report
-from gptloss.models.catalogue import checkpoint, smollm2, untrained
+from gptloss.models.catalogue import checkpoint, runs, smollm2, untrained
 from gptloss.models.checkpoints import weights
 from gptloss.models.downloads import hub
 from gptloss.tokens import BYTES, SAMPLE, ByteTokenizer
@@ -72,7 +72,8 @@ REGISTRY: dict[str, Entry] = {
 
 
 def find(name: str) -> Entry:
-    """The model called `name`: one of `REGISTRY`, a folder, or `hf:owner/name` from the Hugging Face hub.
+    """The model called `name`: one of `REGISTRY`, `run:NAME`, a folder, or `hf:owner/name` from the
+    Hugging Face hub.
 
     Raises `GptlossError` for a name nobody knows, and `NotHereError` for a hub model that has not been pulled.
     """
@@ -80,6 +81,8 @@ def find(name: str) -> Entry:
         return REGISTRY[name]
     if names.is_of_hub(name):
         return checkpoint.hub_entry(name)
+    if names.is_run(name):
+        return runs.entry(name)
     if names.is_path(name) or os.path.isdir(name):
         return _folder(name)
     raise GptlossError(
@@ -177,6 +180,8 @@ def remove(name: str) -> bool:
     """
     if names.is_of_hub(name):
         return hub.remove(name.removeprefix(names.HUB))
+    if names.is_run(name):
+        return runs.remove(name)
     entry = find(name)
     if entry.remove is None:
         raise GptlossError(f"{name} takes no room on the disk, or is a folder of yours; there is nothing to remove.")

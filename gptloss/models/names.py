@@ -1,6 +1,6 @@
-"""What a model may be called: a name of the registry, a folder, or `hf:owner/name` on the Hugging Face hub."""
+"""What a model may be called: a name of the registry, `run:NAME`, a folder, or `hf:owner/name` of the hub."""
 
-HUB = "hf:"
+HUB, RUN = "hf:", "run:"
 # Of folders on any system: a link that was made on Windows may be opened on Linux.
 SEPARATORS = ("/", "\\")
 
@@ -10,9 +10,14 @@ def is_of_hub(name: str) -> bool:
     return name.startswith(HUB)
 
 
+def is_run(name: str) -> bool:
+    """Whether this names a model that was trained on the page "Training"."""
+    return name.startswith(RUN)
+
+
 def is_path(name: str) -> bool:
     """Whether this names a folder, and not a model of the registry."""
-    return not is_of_hub(name) and any(separator in name for separator in SEPARATORS)
+    return not is_of_hub(name) and not is_run(name) and any(separator in name for separator in SEPARATORS)
 
 
 def is_free_name(name: str) -> bool:

@@ -1,24 +1,12 @@
 """What a model reaches that only counts: marks on the way from ln V down to 0."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Baselines:
-    """Losses of three models that count, on the validation part, in nats per token.
-
-    `uniform` = ln V knows nothing. `unigram` knows how common each token is in the training part, `bigram` also which
-    token follows which.
-    """
-
-    uniform: float
-    unigram: float
-    bigram: float
+from gptloss.training.snapshot import Baselines
 
 
 def baselines(training: Int[Tensor, " n"], validation: Int[Tensor, " m"], v: int) -> Baselines:

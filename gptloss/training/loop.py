@@ -60,15 +60,7 @@ class Trainer:
     @property
     def config(self) -> GPTConfig:
         """The sizes of the model."""
-        recipe = self.recipe
-        return GPTConfig(
-            vocab_size=self.tokenizer.vocab_size,
-            context_length=recipe.context_length,
-            emb_dim=recipe.emb_dim,
-            n_heads=recipe.n_heads,
-            n_layers=recipe.n_layers,
-            drop_rate=recipe.drop_rate,
-        )
+        return config_of(self.recipe, self.tokenizer.vocab_size)
 
     @property
     def done(self) -> bool:
@@ -206,17 +198,8 @@ class Trainer:
     @contextmanager
     def _reading(self) -> Iterator[GPT2]:
         """The network itself as a model that reads; frozen only meanwhile."""
-        info = ModelInfo(
-            name="run",
-            title="This run",
-            weights=f"trained here, {self.step:,} steps",
-            vocab_size=self.tokenizer.vocab_size,
-            context_length=self.recipe.context_length,
-            parameters=self.parameters,
-            architecture="gpt2",
-        )
         try:
-            yield GPT2(info, self.network, self.tokenizer)
+            yield as_model(self.network, self.tokenizer, "run", "This run", self.step)
         finally:
             self.network.requires_grad_(True)
 
@@ -248,6 +231,32 @@ def run(trainer: Trainer) -> Iterator[Snapshot]:
         trainer.advance()
         if trainer.recipe.evaluates(trainer.step):
             yield trainer.look()
+
+
+def config_of(recipe: Recipe, vocab_size: int) -> GPTConfig:
+    """The sizes of a recipe's model."""
+    return GPTConfig(
+        vocab_size=vocab_size,
+        context_length=recipe.context_length,
+        emb_dim=recipe.emb_dim,
+        n_heads=recipe.n_heads,
+        n_layers=recipe.n_layers,
+        drop_rate=recipe.drop_rate,
+    )
+
+
+def as_model(network: GPTModel, tokenizer: Tokenizer, name: str, title: str, step: int) -> GPT2:
+    """A network that was trained here, as a model that reads; its weights are frozen by that."""
+    info = ModelInfo(
+        name=name,
+        title=title,
+        weights=f"trained here, {step:,} steps",
+        vocab_size=tokenizer.vocab_size,
+        context_length=network.cfg.context_length,
+        parameters=sum(weights.numel() for weights in network.parameters()),
+        architecture="gpt2",
+    )
+    return GPT2(info, network, tokenizer)
 
 
 @torch.no_grad()

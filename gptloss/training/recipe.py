@@ -153,10 +153,10 @@ CHARACTERS_PER_ENTRY = 50
 
 def suited(characters: int) -> Recipe:
     """The small recipe that suits a text of so many characters."""
-    return WORDS if characters >= CHARACTERS_PER_ENTRY * WORDS.vocab_size else _shortened(LETTERS, characters)
+    return WORDS if characters >= CHARACTERS_PER_ENTRY * WORDS.vocab_size else fitting(LETTERS, characters)
 
 
-def _shortened(recipe: Recipe, characters: int) -> Recipe:
+def fitting(recipe: Recipe, characters: int) -> Recipe:
     """The same with a context and a batch that a short text can fill."""
     context = max(2, min(recipe.context_length, characters // 20))
     windows = max(1, int(recipe.split * characters) // context)

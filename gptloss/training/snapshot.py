@@ -1,4 +1,4 @@
-"""One look at a run while it trains, as plain data."""
+"""What is seen of a run, as plain data: looks at it while it trains, texts through it, and what it has to beat."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +10,15 @@ class Watched:
 
     tokens: tuple[str, ...]
     log_probas: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A text through a run: ln p of each of its tokens but the first, in nats, one list for each look."""
+
+    text: str
+    tokens: tuple[str, ...]
+    log_probas: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,19 @@ class Snapshot:
     def as_json(self) -> dict[str, Any]:
         """The snapshot as plain data."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Losses of three models that count, on the validation part, in nats per token.
+
+    `uniform` = ln V knows nothing. `unigram` knows how common each token is in the training part, `bigram` also which
+    token follows which.
+    """
+
+    uniform: float
+    unigram: float
+    bigram: float
 
 
 def from_json(data: dict[str, Any]) -> Snapshot:

@@ -21,6 +21,7 @@ RICH = {
     pages.COMPARE: "model=uniform&with=bigram&with=gpt2-xl",
     pages.DATA_SET_LOSS: "model=bigram&look=3&convention=strided&second=uniform",
     pages.GRADIENT_STEP: "at=12&optimizer=adamw&rate=0.0001",
+    pages.TRAINING: "beside=rate&moment=1000",
 }
 HOSTILE = "<script>alert(1)</script><img src=http://evil/> ![](http://evil/y.png) **b** $x$ `c` :smile:"
 

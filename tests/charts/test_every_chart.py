@@ -32,6 +32,7 @@ from gptloss.prediction.distribution import Distribution
 from gptloss.prediction.sampled import SampledDistribution
 from gptloss.prediction.sampling import Sampler
 from gptloss.training.optimizer_steps import LayerMove, OptimizerStep
+from gptloss.training.snapshot import Baselines, Followed, Snapshot
 
 HOSTILE = ["<i>it</i>. $x$", "<script>alert(1)</script> a.", "a & b", "[x](http://y)"]
 LARGEST = 60_000
@@ -44,8 +45,8 @@ Units = Literal["nats", "bits"]
 def charts() -> dict[str, Callable[..., go.Figure]]:
     """Every public function of the package that makes a chart."""
     found = {}
-    for module in pkgutil.iter_modules(gptloss.charts.__path__):
-        for name, made in inspect.getmembers(import_module(f"gptloss.charts.{module.name}"), inspect.isfunction):
+    for module in pkgutil.walk_packages(gptloss.charts.__path__, "gptloss.charts."):
+        for name, made in inspect.getmembers(import_module(module.name), inspect.isfunction):
             if name.endswith("_chart") and not name.startswith("_"):
                 found[name] = made
     return found
@@ -104,6 +105,8 @@ class Example:
             "sentence_chart": (sentences(batch), units),
             "loss_chart": (batch, 0, units),
             "rank_counts_chart": (batch.ranks,),
+            "curves_chart": (looks(), Baselines(5.5, 3.1, 2.4), 256, units, 20, 10, looks()[1]),
+            "heat_map_chart": ([followed(batch)], [0, 20], "token"),
             "temperature_chart": (temperature_curve(batch), 1.0, units),
         }
 
@@ -114,6 +117,21 @@ def step(batch: ScoredBatch) -> OptimizerStep:
     after = tuple(value + 0.69 for value in before)
     layers = (LayerMove("block 1", 2.0, 0.02), LayerMove("head", 3.0, 0.03))
     return OptimizerStep(1, 0.01, batch.loss, batch.loss - 0.69, before, after, -0.7, layers)
+
+
+def looks() -> list[Snapshot]:
+    """Three looks at a run that over-fits."""
+    return [
+        Snapshot(step, step / 10, 64 * step, training, validation, 1.0, 0.01)
+        for step, training, validation in ((0, 5.6, 5.7), (10, 2.5, 2.6), (20, 1.0, 3.0))
+    ]
+
+
+def followed(batch: ScoredBatch) -> Followed:
+    """The text at two steps of a run."""
+    row = batch.rows[0]
+    tokens = tuple(token.label for token in (*row.inputs[:1], *row.targets))
+    return Followed("", tokens, ((-5.0,) * len(row.targets), tuple(batch.log_probas.tolist())))
 
 
 def losses(text: str, title: str) -> RunLosses:

@@ -1,6 +1,7 @@
 """The texts that ship with gptloss."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,14 @@ def test_each_is_what_its_readme_says(name: str) -> None:
     assert "\r" not in text
 
 
-def test_the_recorded_losses_are_what_the_readme_says() -> None:
-    raw = (samples.DATA / "recorded_losses.json").read_bytes()
-    assert hashlib.sha256(raw).hexdigest() in README
+RECORDED = [samples.DATA / "recorded_losses.json", *(samples.DATA / "runs").rglob("*.*")]
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.name)
+def test_what_was_recorded_is_what_the_readme_says(file: Path) -> None:
+    name = file.relative_to(samples.DATA).as_posix()
+    line = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in line
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the book's text is not beside the checkout")

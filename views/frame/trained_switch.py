@@ -14,6 +14,8 @@ UNTRAINED = "GPT-2, random weights"
 def trained_switch() -> None:
     """One click between the untrained GPT-2 and the pretrained model; the sidebar has all others."""
     settings, trained = session.settings(), access.pretrained()
+    if session.page().brings_models:
+        return
     if trained:
         names = {DEFAULT_MODEL: "Untrained", trained: "Trained"}
         session.give("trained", settings.model if _reads_text() and settings.model in names else None)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from gptloss.charts.gradients import logit_curve_chart, pushes_chart
 from gptloss.charts.theme import CONFIG
+from gptloss.charts.training.gradients import logit_curve_chart, pushes_chart
 from gptloss.lessons.gradients import gradient_latex, logit_curve, pushes
 from gptloss.numbers import Units, position_name, proba_text
 from gptloss.scoring.batch import ScoredBatch

@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from gptloss.charts.gradients import climb_chart, layers_chart
 from gptloss.charts.theme import CONFIG
+from gptloss.charts.training.gradients import climb_chart, layers_chart
 from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.numbers import in_units

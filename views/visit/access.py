@@ -12,7 +12,8 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, REGISTRY, is_here
-from gptloss.models.names import is_free_name
+from gptloss.models.catalogue import runs
+from gptloss.models.names import is_free_name, is_run
 
 NOT_TRAINED = {DEFAULT_MODEL, *(name for name, entry in REGISTRY.items() if entry.info.architecture == "bytes")}
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -21,14 +22,17 @@ PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "V
 
 
 def models() -> tuple[str, ...]:
-    """The models to choose from. The untrained GPT-2 is always among them: the lecture is about it."""
+    """The models to choose from. The untrained GPT-2 is always among them: the lecture is about it.
+
+    On the visitor's own machine, the runs that were trained there, too. On a server nobody can guess another's run.
+    """
     listed = [name.strip() for name in os.environ.get("GPTLOSS_MODELS", "").split(",") if name.strip()]
-    return tuple(dict.fromkeys([DEFAULT_MODEL, *(listed or REGISTRY)]))
+    return tuple(dict.fromkeys([DEFAULT_MODEL, *(listed or REGISTRY), *(runs.kept() if any_model() else ())]))
 
 
 def pretrained() -> str | None:
     """The model that stands for "Trained": the first of the operator's list, or SmolLM2; None if there is none."""
-    return next((name for name in models() if name not in NOT_TRAINED), None)
+    return next((name for name in models() if name not in NOT_TRAINED and not is_run(name)), None)
 
 
 def pretrained_here() -> str | None:
@@ -52,6 +56,11 @@ def any_model() -> bool:
     return all(host in LOCAL for host in asked) and (st.context.ip_address or "127.0.0.1") in LOCAL
 
 
+def live_training() -> bool:
+    """Whether visitors may train here; `GPTLOSS_TRAINING=0` leaves them the recorded runs."""
+    return os.environ.get("GPTLOSS_TRAINING") != "0"
+
+
 def allowed(name: str) -> bool:
     """Whether this visitor may use the model called `name`."""
-    return name in models() or (any_model() and is_free_name(name))
+    return name in models() or is_run(name) or (any_model() and is_free_name(name))

@@ -12,16 +12,19 @@ ODD = (
     " next month."
 )
 
+# Two pieces of *The Verdict*: a model that trains on its first 90 % sees the first one, and never the second.
+VERDICT = ("I HAD always thought Jack Gisburn", "The Strouds stand alone")
+
 
 @dataclass(frozen=True)
 class Opening:
     """What a page shows, with the pretrained model, to a visitor who has chosen neither a model nor a text.
 
-    `at` is the position that is chosen in the text.
+    `at` is the position that is chosen in the rows of text.
     """
 
-    text: str
-    at: tuple[int, int]
+    rows: tuple[str, ...]
+    at: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Page:
     """A page: its file, its title, what stands under the title, and the group of the menu that it is in.
 
     With `start_token`, the sidebar lets the visitor put one before each text; a page without it asks elsewhere.
-    A page may show `several_models` beside each other. Without an `opening` it opens with the lecture's example.
+    A page may show `several_models` beside each other; one that `brings_models` of its own needs none to be chosen.
+    Without an `opening` it opens with the lecture's example.
     """
 
     file: str
@@ -38,6 +42,7 @@ class Page:
     group: str
     start_token: bool = True
     several_models: bool = False
+    brings_models: bool = False
     opening: Opening | None = None
 
 
@@ -52,21 +57,21 @@ TOKEN_PROBABILITIES = Page(
     "Token probabilities",
     "What does the model expect here? All its tokens, not only the likeliest. Choose a token to look there.",
     "Explore",
-    opening=Opening(CAPITALS, (1, 19)),
+    opening=Opening((CAPITALS,), (1, 19)),
 )
 SURPRISE = Page(
     "pages/surprise.py",
     "Surprise in a text",
     "The stronger its colour, the more a token surprised the model. Choose one to see what was expected there.",
     "Explore",
-    opening=Opening(ODD, (1, 56)),
+    opening=Opening((ODD,), (1, 56)),
 )
 TEMPERATURE = Page(
     "pages/temperature.py",
     "Temperature and sampling",
     "How a token is drawn from the model’s probabilities, and what that does to them.",
     "Explore",
-    opening=Opening(CAPITALS, (1, 12)),
+    opening=Opening((CAPITALS,), (1, 12)),
 )
 COMPARE = Page(
     "pages/compare.py",
@@ -88,4 +93,13 @@ GRADIENT_STEP = Page(
     "How does the loss change the weights? Each target is pushed up, every other token down.",
     "Train",
 )
-PAGES = (LOSS, TOKEN_PROBABILITIES, SURPRISE, TEMPERATURE, COMPARE, DATA_SET_LOSS, GRADIENT_STEP)
+TRAINING = Page(
+    "pages/training.py",
+    "Training",
+    "Watch the probabilities climb, and see where learning turns into knowing by heart.",
+    "Train",
+    start_token=False,
+    brings_models=True,
+    opening=Opening(VERDICT),
+)
+PAGES = (LOSS, TOKEN_PROBABILITIES, SURPRISE, TEMPERATURE, COMPARE, DATA_SET_LOSS, GRADIENT_STEP, TRAINING)

@@ -15,6 +15,7 @@ from views.visit.fields.probabilities import ProbabilitiesFields
 from views.visit.fields.sampling import SamplingFields
 from views.visit.fields.surprise import SurpriseFields
 from views.visit.fields.text import TextFields
+from views.visit.fields.training import TrainingFields
 
 # Servers and chat programs cut longer links, so a longer text stays out of the address bar.
 LINK_LIMIT = 8_000  # characters of the encoded query; one emoji is twelve
@@ -28,11 +29,13 @@ PARTS = {
     pages.COMPARE.title: CompareFields,
     pages.DATA_SET_LOSS.title: DatasetFields,
     pages.GRADIENT_STEP.title: GradientFields,
+    pages.TRAINING.title: TrainingFields,
 }
 
 
 @dataclass(frozen=True)
 class Settings(
+    TrainingFields,
     GradientFields,
     DatasetFields,
     CompareFields,
@@ -70,6 +73,6 @@ FIRST = Settings()
 def first_on(page: pages.Page, trained: str | None) -> Settings:
     """What a page shows to a visitor who has chosen nothing; `trained` is the pretrained model, if it is here."""
     first = replace(FIRST, source="book" if page == pages.TEMPERATURE else "text", chosen=False)
-    if page.opening is None or trained is None:
+    if page.opening is None or (trained is None and not page.brings_models):
         return first
-    return replace(first, model=trained, inputs=(page.opening.text,), targets=None, at=page.opening.at)
+    return replace(first, model=trained or first.model, inputs=page.opening.rows, targets=None, at=page.opening.at)

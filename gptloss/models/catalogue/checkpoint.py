@@ -12,7 +12,7 @@ from gptloss.models.checkpoints.json_tokens import json_tokenizer
 from gptloss.models.checkpoints.start_token import end_ids, start_id
 from gptloss.models.checkpoints.state import State, state_of
 from gptloss.models.downloads import hub
-from gptloss.models.names import HUB, is_of_hub
+from gptloss.models.names import HUB, is_of_hub, is_run
 from gptloss.tokens import GPT2_FILE, Tokenizer, gpt2_tokenizer
 
 # What the architectures call the number of tokens that can be read at once.
@@ -44,6 +44,11 @@ def folder_entry(name: str) -> Entry:
         found = False
     if not found:
         raise GptlossError(f"There is no folder {name[:200]}; give the folder that holds config.json.")
+    return _entry(name, folder)
+
+
+def folder_entry_called(name: str, folder: Path) -> Entry:
+    """The checkpoint of a folder under another name. Raises `GptlossError` if it holds none."""
     return _entry(name, folder)
 
 
@@ -125,8 +130,8 @@ def _read_files(name: str, folder: Path, _state: State) -> tuple[ModelInfo, Call
     bos_id, bos_source = start_id(folder, text, v)
     info = ModelInfo(
         name=name,
-        title=name.removeprefix(HUB) if is_of_hub(name) else folder.resolve().name,
-        weights="pretrained" if is_of_hub(name) else "from a folder",
+        title=name if is_run(name) else name.removeprefix(HUB) if is_of_hub(name) else folder.resolve().name,
+        weights="pretrained" if is_of_hub(name) else "trained here" if is_run(name) else "from a folder",
         vocab_size=v,
         context_length=_context_length(architecture, text),
         parameters=_parameters(stored, config.get("tie_word_embeddings", True)),

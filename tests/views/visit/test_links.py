@@ -33,6 +33,9 @@ NOT_THE_FIRST = {
     "colour": "rank", "figures": True, "temperature": 0.7, "top_k": 50, "top_p": 0.9, "seed": 7, "made": 12,
     "source": "book", "draws": 100, "data": "island", "order": "rank", "split": 0.8, "convention": "strided",
     "window": 64, "stride": 32, "start": True, "look": 7, "optimizer": "adamw", "rate": 0.1,
+    "mode": "live", "run": "book", "beside": "rate", "moment": 20, "vocabulary": 1_024, "width": 64, "layers": 2,
+    "heads": 2, "context": 32, "windows": 8, "step_rate": 0.005, "schedule": "constant", "train_seed": 1,
+    "steps": 100, "budget": 30,
 }  # fmt: skip
 
 

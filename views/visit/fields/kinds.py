@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args
 
-from gptloss.models.names import is_free_name
+from gptloss.models.names import is_free_name, is_run
 
 T = TypeVar("T")
 Position = tuple[int, int]
@@ -40,7 +40,7 @@ class Link:
 
     def knows(self, model: str) -> bool:
         """Whether the link may name this model; if not, a notice says which it may name."""
-        if model in self.models or (self.any_model and is_free_name(model)):
+        if model in self.models or is_run(model) or (self.any_model and is_free_name(model)):
             return True
         self.notices.append(f"There is no model called {quote(model)} here. Models: {', '.join(self.models)}.")
         return False

@@ -1,0 +1,1 @@
+"""The page "Training": recorded runs, and one that trains now."""
