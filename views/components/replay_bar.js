@@ -59,6 +59,9 @@ function figure([label, value, kind]) {
   return make("div", `figure ${kind}`, make("span", "label", label), make("b", "", value));
 }
 
+// All samples lie in one place, and one of them is seen: so nothing below moves when a longer one comes.
+const sample = (look) => make("span", "", make("span", "what", "At this step it writes: "), make("span", "text", look.sample));
+
 function paint(state) {
   const look = state.data.looks[state.at];
   state.slider.max = state.data.looks.length - 1;
@@ -66,7 +69,8 @@ function paint(state) {
   state.slider.ariaValueText = `step ${look.step}`;
   state.step.textContent = look.name;
   state.figures.replaceChildren(...look.figures.map(figure));
-  state.sample.replaceChildren(make("span", "what", "At this step it writes: "), make("span", "text", look.sample));
+  state.sample.children[state.shown]?.classList.remove("now");
+  state.sample.children[(state.shown = state.at)].classList.add("now");
   state.rows.replaceChildren(...look.rows.map(figure));
   name(state);
   mark(state);
@@ -122,6 +126,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     state.at = data.at;
   }
   state.at = Math.min(state.at, data.looks.length - 1);
+  if (other) state.sample.replaceChildren(...data.looks.map(sample));
   paint(state);
   // The charts come after this element, and are drawn when they are.
   const charts = new MutationObserver(() => mark(state));

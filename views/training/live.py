@@ -1,5 +1,6 @@
 """Training on the visitor's own text, in a process of its own, while they watch."""
 
+import math
 from typing import Any
 
 import streamlit as st
@@ -10,7 +11,7 @@ from gptloss.charts.training.heat_map import heat_map_chart
 from gptloss.corpus import samples
 from gptloss.errors import GptlossError
 from gptloss.models.catalogue import runs
-from gptloss.numbers import in_units, perplexity_text
+from gptloss.numbers import in_units
 from gptloss.serving.live_training import LiveRun, desk
 from gptloss.training.baselines import skill
 from gptloss.training.recipe import BYTES, Recipe, fitting
@@ -261,7 +262,7 @@ def _figures(run: LiveRun, settings: Settings) -> None:
     figures = [
         ("Training loss", f"{in_units(last.train_loss, units):.4f}"),
         ("Validation loss", f"{in_units(last.val_loss, units):.4f}"),
-        ("Perplexity", f"{perplexity_text(last.val_loss)} of {run.v:,}"),
+        ("Perplexity", f"{math.exp(last.val_loss):,.1f} of {run.v:,}"),
         ("Skill", f"{skill(last.val_loss, run.v):.0%}"),
         ("Norm of the gradient", norm),
     ]

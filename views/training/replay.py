@@ -96,8 +96,8 @@ def _texts(run: RecordedRun, settings: Settings) -> tuple[list[Followed], dict[i
 
 
 def _recorded_texts(run: RecordedRun) -> tuple[str, ...]:
-    """The texts of the heat map of a run without its weights: the lecture's rows, where they are tokens."""
-    return _opening() if _of_letters(run) else (*LECTURE, *_opening())
+    """The texts of the heat map of a run without its weights: with the lecture's rows, where it reads tokens."""
+    return _opening() if _of_letters(run) else (*_opening(), *LECTURE)
 
 
 def _of_letters(run: RecordedRun) -> bool:
@@ -156,15 +156,16 @@ def _look(run: RecordedRun, look: Snapshot, texts: list[Followed], units: Units)
         ],
         "sample": look.sample,
         "row": row,
-        "rows": [figure for n, text in enumerate(texts, 1) for figure in _figures(run, text, n, row)],
+        "rows": [figure for text in texts for figure in _figures(run, text, row)],
     }
 
 
-def _figures(run: RecordedRun, text: Followed, number: int, row: int) -> list[list[str]]:
+def _figures(run: RecordedRun, text: Followed, row: int) -> list[list[str]]:
     """The p_ij of a row of the lecture; of another text the mean p, as the loss has it: the geometric one."""
     log_probas = text.log_probas[row]
     if text.text in LECTURE and not _of_letters(run):
-        names = (f"p{number}{j} {token}" for j, token in enumerate(text.tokens[1:], 1))
+        i = LECTURE.index(text.text) + 1
+        names = (f"p{i}{j} {token}" for j, token in enumerate(text.tokens[1:], 1))
         return [[name, proba_text(value), ""] for name, value in zip(names, log_probas, strict=True)]
     return [[_start(text.text), f"mean p {proba_text(math.fsum(log_probas) / len(log_probas))}", ""]]
 

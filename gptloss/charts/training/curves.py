@@ -113,7 +113,7 @@ def _mark(chart: go.Figure, turn: Snapshot, units: Units, last: int, top: float)
         arrowcolor=TARGET,
         standoff=8,
         ax=0,
-        ay=24 if loss - training > top / 4 else -24,
+        ay=24 if loss - training > top / 4 else -60,
         xanchor="left" if turn.step < last / 2 else "right",
     )
 

@@ -15,7 +15,7 @@ LOW, HIGH = "rgba(31, 138, 96, 0.06)", "rgb(24, 122, 84)"
 # Pixels: a row of a few texts and of more, the head of a text with letters or with words, and the top of the chart.
 ROW, THIN_ROW = 9, 7
 LETTERS_HEAD, WORDS_HEAD = 30, 70
-TOP, BOTTOM, LEFT, RIGHT = 52, 10, 56, 14
+TOP, BOTTOM, LEFT, RIGHT = 62, 10, 56, 14
 
 
 @dataclass(frozen=True)

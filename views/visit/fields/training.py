@@ -24,7 +24,7 @@ class TrainingFields:
     mode: Mode = setting("replay", OneOf("mode", Mode), "recorded runs, or one that trains now")
     run: str = setting("small", OneOf("run", NAMES), "the recorded training run")
     beside: str = setting("none", OneOf("beside", ("none", *NAMES)), "a second run whose losses are drawn dotted")
-    moment: int = setting(640, Whole("moment", 0, LAST), "the step of the run that is shown")
+    moment: int = setting(800, Whole("moment", 0, LAST), "the step of the run that is shown")
     vocabulary: int = setting(256, OneOf("vocabulary", VOCABULARIES), "tokens of a live run; 256 are single bytes")
     width: int = setting(128, OneOf("width", WIDTHS), "numbers in a hidden state of a live run")
     layers: int = setting(3, OneOf("layers", LAYERS), "layers of a live run")
