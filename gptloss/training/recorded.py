@@ -109,7 +109,7 @@ def followed(name: str, text: str) -> Followed:
     from gptloss.scoring.score import score_rows
 
     run = recorded_run(name)
-    ids = [token.id for token in ByteTokenizer().encode(text)[:MOST_TOKENS]]
+    ids = [token.id for token in ByteTokenizer().encode(text[:MOST_TOKENS])[:MOST_TOKENS]]
     if len(ids) < 2:
         raise GptlossError(f"The text {text!r} has no second letter whose probability could be followed; write more.")
     rows = []

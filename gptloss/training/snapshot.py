@@ -42,6 +42,11 @@ class Snapshot:
     sample: str = ""
     watched: tuple[Watched, ...] = ()
 
+    @property
+    def sample_line(self) -> str:
+        """The sample in one line: a new line as ↵, and � for what nobody can see, as it comes of random bytes."""
+        return "".join(letter if letter.isprintable() else "↵" if letter == "\n" else "�" for letter in self.sample)
+
     def as_json(self) -> dict[str, Any]:
         """The snapshot as plain data."""
         return asdict(self)

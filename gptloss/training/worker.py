@@ -9,6 +9,7 @@ it anything any more. What it has learned lies in the folder as a model.
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -126,6 +127,7 @@ def _warm_up() -> None:
 
 def main() -> int:
     """Wait for the folder of a run, and train it; returns the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server; when that ends, this does, too
     _warm_up()
     line = sys.stdin.readline().rstrip("\n")
     if not line:

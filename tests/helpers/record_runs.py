@@ -63,11 +63,11 @@ TITLES = {
 }
 
 
-def trainer_of(name: str) -> Trainer:
-    """The run called `name`, before its first step."""
-    recipe = RECIPES[name]
+def trainer_of(name: str, bare: bool = False) -> Trainer:
+    """The run called `name`, before its first step; a `bare` one writes no samples and follows no texts."""
+    recipe = replace(RECIPES[name], sample_tokens=0) if bare else RECIPES[name]
     tokenizer: Tokenizer = gpt2_tokenizer() if recipe.vocab_size == GPT2 else ByteTokenizer()
-    return Trainer(recipe, samples.BY_NAME[TEXT], tokenizer, (SEEN, UNSEEN, *LECTURE))
+    return Trainer(recipe, samples.BY_NAME[TEXT], tokenizer, () if bare else (SEEN, UNSEEN, *LECTURE))
 
 
 def looks(trainer: Trainer, steps: int) -> Iterator[Snapshot]:
@@ -115,7 +115,7 @@ def differences(name: str, steps: int) -> list[tuple[int, float]]:
     before = {snapshot.step: snapshot for snapshot in recorded_run(name).snapshots}
     return [
         (now.step, max(abs(now.train_loss - then.train_loss), abs(now.val_loss - then.val_loss)))
-        for now in looks(trainer_of(name), steps)
+        for now in looks(trainer_of(name, bare=True), steps)
         if (then := before.get(now.step))
     ]
 

@@ -53,8 +53,14 @@ def start(desk: TrainingDesk, visitor: str, recipe: object = SMALL, keep: bool =
     return desk.start(visitor, Request(recipe, TEXT, ("the way",)), always, keep=keep)  # type: ignore[arg-type]
 
 
-def test_a_run_becomes_a_model(desk: TrainingDesk) -> None:
+def test_a_process_waits_warm_and_its_run_becomes_a_model(
+    desk: TrainingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.warm()
+    spare = desk._spare
+    assert spare
     run = start(desk, "one")
+    assert run.process is spare
     until(lambda: run.ended)
     assert (run.state, run.error) == ("done", "")
     assert [look.step for look in run.snapshots] == [0, 2, 4]
@@ -63,18 +69,15 @@ def test_a_run_becomes_a_model(desk: TrainingDesk) -> None:
     assert runs.kept() == [run.name]
     assert load_model(run.name).info.weights == "trained here"
     until(lambda: not (run.folder / worker.TEXT).exists())
+    desk.warm()
+    spare = desk._spare
+    assert spare
+    monkeypatch.setattr(live_training, "WARM", 0.0)
+    until(lambda: desk._spare is None)
+    assert spare.poll() is not None
 
 
-def test_others_wait_and_follow(desk: TrainingDesk) -> None:
-    first, second = start(desk, "one", LONG), start(desk, "two")
-    assert (second.state, desk.before("two"), desk.before("one")) == ("waiting", 1, 0)
-    until(lambda: len(first.snapshots) > 0)
-    desk.tell("one", "stop")
-    until(lambda: second.ended)
-    assert (first.state, second.state) == ("stopped", "done")
-
-
-def test_pause_step_and_go_on(desk: TrainingDesk) -> None:
+def test_pause_step_go_on_and_die(desk: TrainingDesk) -> None:
     run = start(desk, "one", LONG)
     until(lambda: len(run.snapshots) > 0)
     desk.tell("one", "pause")
@@ -86,6 +89,11 @@ def test_pause_step_and_go_on(desk: TrainingDesk) -> None:
     seen = len(run.snapshots)
     until(lambda: len(run.snapshots) > seen)
     assert run.state == "training"
+    assert run.process
+    run.process.kill()
+    until(lambda: run.ended)
+    assert run.state == "failed"
+    assert "start again" in run.error
 
 
 def test_who_leaves_leaves_nothing(desk: TrainingDesk) -> None:
@@ -104,24 +112,17 @@ def test_who_leaves_leaves_nothing(desk: TrainingDesk) -> None:
     assert not second.folder.exists()
 
 
-def test_a_paused_run_makes_way(desk: TrainingDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_training, "PATIENCE", 0.0)
-    first = start(desk, "one", LONG)
+def test_others_wait_and_a_run_that_is_paused_for_long_makes_way(
+    desk: TrainingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = start(desk, "one", LONG), start(desk, "two")
+    assert (second.state, desk.before("two"), desk.before("one")) == ("waiting", 1, 0)
     until(lambda: len(first.snapshots) > 0)
+    assert second.state == "waiting"
+    monkeypatch.setattr(live_training, "PATIENCE", 0.0)
     desk.tell("one", "pause")
-    second = start(desk, "two")
     until(lambda: second.ended)
-    assert first.state == "stopped"
-
-
-def test_a_process_that_dies_is_a_sentence(desk: TrainingDesk) -> None:
-    run = start(desk, "one", LONG)
-    until(lambda: len(run.snapshots) > 0)
-    assert run.process
-    run.process.kill()
-    until(lambda: run.ended)
-    assert run.state == "failed"
-    assert "start again" in run.error
+    assert (first.state, second.state) == ("stopped", "done")
 
 
 def test_what_cannot_train_is_a_sentence(desk: TrainingDesk) -> None:
@@ -129,13 +130,6 @@ def test_what_cannot_train_is_a_sentence(desk: TrainingDesk) -> None:
     until(lambda: run.ended)
     assert run.state == "failed"
     assert "take a longer text" in run.error
-
-
-def test_one_repeated_letter_is_learned(desk: TrainingDesk) -> None:
-    run = desk.start("one", Request(replace(SMALL, steps=30), "a" * 2_000), always)
-    until(lambda: run.ended)
-    assert run.state == "done"
-    assert run.snapshots[-1].val_loss < run.snapshots[0].val_loss
 
 
 def test_a_full_disk_is_a_sentence(desk: TrainingDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,18 +147,3 @@ def test_too_many_wait(desk: TrainingDesk, monkeypatch: pytest.MonkeyPatch) -> N
     start(desk, "one", LONG)
     with pytest.raises(GptlossError, match="try again later"):
         start(desk, "two")
-
-
-def test_a_process_waits_warm_and_goes_when_nobody_comes(desk: TrainingDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.warm()
-    spare = desk._spare
-    assert spare
-    run = start(desk, "one")
-    assert run.process is spare
-    until(lambda: run.ended)
-    desk.warm()
-    spare = desk._spare
-    assert spare
-    monkeypatch.setattr(live_training, "WARM", 0.0)
-    until(lambda: desk._spare is None)
-    assert spare.poll() is not None

@@ -100,6 +100,11 @@ def test_the_files_are_small() -> None:
     assert sum(file.stat().st_size for file in FOLDER.rglob("*.*")) < 5_000_000
 
 
+def test_a_sample_is_one_line() -> None:
+    look = Snapshot(0, 0, 0, 1.0, 1.0, 0.0, 0.1, sample="a\n\x00é b")
+    assert look.sample_line == "a↵�é b"
+
+
 def looks(*losses: tuple[float, float]) -> list[Snapshot]:
     return [Snapshot(n, n, n, training, validation, 0.0, 0.1) for n, (training, validation) in enumerate(losses)]
 

@@ -58,6 +58,24 @@ def test_its_time_ends(tmp_path: Path) -> None:
     assert said[-1] == {"kind": "end", "state": "out of time", "step": 1}
 
 
+def test_the_same_seed_is_the_same_curve(tmp_path: Path) -> None:
+    def losses(name: str, seed: int) -> list[float]:
+        said = trained(tmp_path / name, recipe=replace(SMALL, seed=seed))
+        return [message["val_loss"] for message in said if message["kind"] == "look"]
+
+    first = losses("first", 123)
+    assert losses("again", 123) == first
+    assert losses("other", 7) != first
+
+
+def test_one_repeated_letter_is_learned(tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+    worker.write(Request(replace(SMALL, steps=30), "a" * 2_000), tmp_path / "run")
+    worker.train(worker.read(tmp_path / "run"), tmp_path / "run", said.append, queue.Queue())
+    losses = [message["val_loss"] for message in said if message["kind"] == "look"]
+    assert losses[-1] < losses[0] - 1
+
+
 @pytest.mark.parametrize("text", ["", "20 characters, no more"])
 def test_a_text_too_short_is_a_sentence(text: str, tmp_path: Path) -> None:
     worker.write(Request(SMALL, text), tmp_path / "run")
@@ -86,16 +104,3 @@ def test_a_process_ends_with_who_started_it(tmp_path: Path) -> None:
 def test_a_process_that_nobody_gives_a_run_ends() -> None:
     done = subprocess.run([sys.executable, "-m", "gptloss.training.worker"], input="", text=True, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_a_wrong_rate_is_one_sentence(tmp_path: Path) -> None:
-    worker.write(Request(replace(SMALL, learning_rate=100.0, clip=0.0, steps=50), TEXT), tmp_path / "run")
-    done = subprocess.run(
-        [sys.executable, "-m", "gptloss.training.worker"],
-        input=f"{tmp_path / 'run'}\n",
-        text=True,
-        capture_output=True,
-    )
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert last["kind"] in ("error", "end")  # whether it diverges so soon depends on the machine
-    assert done.stderr == ""

@@ -270,7 +270,7 @@ def _figures(run: LiveRun, settings: Settings) -> None:
         for label, value in figures:
             st.metric(label, value)
     if last.sample:
-        st.text(f"At step {last.step:,} it writes: {last.sample}")
+        st.text(f"At step {last.step:,} it writes: {last.sample_line}")
 
 
 def _charts(run: LiveRun, settings: Settings) -> None:
@@ -314,7 +314,9 @@ def _model(run: LiveRun) -> None:
 
 
 def _load() -> None:
-    """A model that was downloaded before."""
+    """A model that was downloaded before; on a server for many it would stay for ever."""
+    if not access.any_model():
+        return
     with folded("live-load", "Load a model that was downloaded here"):
         st.file_uploader("A zip file", type="zip", key="live-zip", on_change=_take, max_upload_size=200)
 
@@ -328,6 +330,5 @@ def _take() -> None:
         name = runs.unpack(given.getvalue(), "loaded")
     except GptlossError as error:
         return session.notify(str(error))
-    session.remember("own-runs", (*session.recall("own-runs", ()), name))
     choose_model(name)
     session.notify(f"The model is {name} now, and chosen on all pages.")

@@ -154,7 +154,7 @@ def _look(run: RecordedRun, look: Snapshot, texts: list[Followed], units: Units)
             ["perplexity in validation", f"{math.exp(look.val_loss):,.1f} of {run.vocab_size:,}", ""],
             ["skill, the way from ln V to 0", f"{skill(look.val_loss, run.vocab_size):.0%}", "skill"],
         ],
-        "sample": look.sample,
+        "sample": look.sample_line,
         "row": row,
         "rows": [figure for text in texts for figure in _figures(run, text, row)],
     }

@@ -24,7 +24,8 @@ PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "V
 def models() -> tuple[str, ...]:
     """The models to choose from. The untrained GPT-2 is always among them: the lecture is about it.
 
-    On the visitor's own machine, the runs that were trained there, too. On a server nobody can guess another's run.
+    On the visitor's own machine, the runs that were trained there, too. On a server a run has a name that
+    nobody guesses, and is gone with its visitor.
     """
     listed = [name.strip() for name in os.environ.get("GPTLOSS_MODELS", "").split(",") if name.strip()]
     return tuple(dict.fromkeys([DEFAULT_MODEL, *(listed or REGISTRY), *(runs.kept() if any_model() else ())]))
