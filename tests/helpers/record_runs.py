@@ -104,7 +104,7 @@ def record(name: str) -> None:
         "snapshots": [_rounded(snapshot.as_json()) for snapshot in snapshots],
     }
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps(data, ensure_ascii=False, indent=0) + "\n", "utf-8")
+    (FOLDER / f"{name}.json").write_text(_a_look_a_line(data), "utf-8")
     if kept:
         (FOLDER / name).mkdir(exist_ok=True)
         weights.save(iter(kept.items()), FOLDER / name / weights.SINGLE)
@@ -118,6 +118,14 @@ def differences(name: str, steps: int) -> list[tuple[int, float]]:
         for now in looks(trainer_of(name, bare=True), steps)
         if (then := before.get(now.step))
     ]
+
+
+def _a_look_a_line(data: dict[str, Any]) -> str:
+    """JSON with a line for each field and each look."""
+    fields = {key: json.dumps(value, ensure_ascii=False) for key, value in data.items() if key != "snapshots"}
+    looks = ",\n".join(json.dumps(look, ensure_ascii=False) for look in data["snapshots"])
+    lines = [f'"{key}": {value},' for key, value in fields.items()]
+    return "\n".join(["{", *lines, f'"snapshots": [\n{looks}\n]', "}"]) + "\n"
 
 
 def _half(trainer: Trainer) -> dict[str, Tensor]:
