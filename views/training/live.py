@@ -1,14 +1,12 @@
 """Training on the visitor's own text, in a process of its own, while they watch."""
 
 import math
-from typing import Any
 
 import streamlit as st
 
 from gptloss.charts.theme import CONFIG
 from gptloss.charts.training.curves import curves_chart
 from gptloss.charts.training.heat_map import heat_map_chart
-from gptloss.corpus import samples
 from gptloss.errors import GptlossError
 from gptloss.models.catalogue import runs
 from gptloss.numbers import in_units
@@ -20,17 +18,14 @@ from gptloss.training.snapshot import Followed
 from gptloss.training.worker import Request
 from views.frame.model_choice import choose_model
 from views.shared import ticks
-from views.shared.choose_one import choose_one
 from views.shared.folded import folded
 from views.shared.text_box import own_text, row_texts
+from views.training.controls import learned_from, recipe_of, size_controls, text_control
 from views.training.mode_switch import mode_switch
-from views.training.presets import PRESETS, recipe_of, take_preset
 from views.visit import access, session
-from views.visit.fields.training import BATCHES, BUDGETS, CONTEXTS, HEADS, LAYERS, RATES, VOCABULARIES, WIDTHS
 from views.visit.settings import Settings
 from views.visit.visitor import is_connected, visitor
 
-OWN = "your own text"
 # Of the visitor's texts, and the tokens of each.
 TEXTS, TOKENS = 4, 48
 # Characters of a text, and seconds and weights of a run: on a visitor's own machine, and on a server for many.
@@ -49,93 +44,16 @@ def live_view(settings: Settings) -> None:
     left, right = st.columns([11, 9], gap="medium")
     with left:
         _buttons(run)
-        _sizes(settings)
+        size_controls(settings)
         own_text(settings, label="Follow your own text while it trains")
     with right:
         mode_switch()
-        _text()
+        text_control()
     if run is not None and not run.ended:
         st.fragment(_watch, run_every=TICK)()
     else:
         desk.warm()
         _ended(run)
-
-
-def _sizes(settings: Settings) -> None:
-    """Everything that decides the curve."""
-    recipe = recipe_of(settings)
-    with folded(
-        "live-recipe",
-        f"{recipe.n_layers} layers, {recipe.emb_dim} wide, {_vocabulary(recipe)}, {recipe.steps:,} steps",
-    ):
-        first, second, third = st.columns(3, gap="small")
-        _select(first, "vocabulary", "Vocabulary", VOCABULARIES)
-        _select(second, "width", "Width", WIDTHS)
-        _select(third, "layers", "Layers", LAYERS)
-        _select(first, "heads", "Heads", HEADS)
-        _select(second, "context", "Context", CONTEXTS)
-        _select(third, "windows", "Batch", BATCHES)
-        _select(first, "step_rate", "Learning rate", RATES)
-        _number(second, "steps", "Steps", 10, 5_000)
-        _number(third, "train_seed", "Seed", 0, 2**31 - 1)
-        _select(first, "budget", "Seconds at most", BUDGETS)
-        choose_one("schedule", "Schedule", {"constant": "constant", "cosine": "cosine"}, second)
-        with st.container(horizontal=True, gap="small"):
-            for preset in PRESETS:
-                st.button(f"Preset: {preset}", key=f"preset-{preset}", on_click=take_preset, args=(preset,))
-
-
-def _vocabulary(recipe: Recipe) -> str:
-    return "letter by letter" if recipe.vocab_size == BYTES else f"{recipe.vocab_size:,} tokens"
-
-
-def _select(column: Any, field: str, label: str, values: tuple[Any, ...]) -> None:
-    value = getattr(session.settings(), field)
-    session.give(field, value)
-    column.selectbox(
-        label,
-        sorted({*values, value}),
-        format_func=lambda value: f"{value:g}" if isinstance(value, float) else f"{value:,}",
-        key=field,
-        on_change=_set,
-        args=(field,),
-    )
-
-
-def _number(column: Any, field: str, label: str, low: int, high: int) -> None:
-    session.give(field, getattr(session.settings(), field))
-    column.number_input(label, low, high, step=1, key=field, on_change=_set, args=(field,))
-
-
-def _set(field: str) -> None:
-    session.change(**{field: st.session_state[field]})
-
-
-def _text() -> None:
-    """What it learns from."""
-    names = [*samples.BY_NAME, OWN]
-    session.give("live-source", session.recall("live-source", names[0]))
-    st.selectbox("It learns from", names, key="live-source", on_change=_remember, args=("live-source",))
-    if session.recall("live-source", names[0]) == OWN:
-        session.give("live-text", session.recall("live-text", ""))
-        st.text_area(
-            "Your own text; some thousand characters at least",
-            key="live-text",
-            height=120,
-            on_change=_remember,
-            args=("live-text",),
-        )
-
-
-def _remember(note: str) -> None:
-    session.remember(note, st.session_state[note])
-    session.change()
-
-
-def learned_from() -> str:
-    """The text that the next run learns from."""
-    source = session.recall("live-source", next(iter(samples.BY_NAME)))
-    return samples.BY_NAME[source] if source != OWN else session.recall("live-text", "")
 
 
 def _start() -> None:

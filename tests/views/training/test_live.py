@@ -14,7 +14,7 @@ from gptloss.serving import live_training
 from gptloss.serving.live_training import desk
 from tests.helpers.pages import button, numbers, opened, query, texts
 from views.training import live
-from views.training.presets import recipe_of
+from views.training.controls import OWN, recipe_of
 from views.visit import access, pages
 from views.visit.settings import Settings
 
@@ -74,7 +74,7 @@ def test_a_run_is_watched_and_becomes_a_model() -> None:
 )
 def test_a_text_that_cannot_be_learned_from_is_a_sentence(text: str, says: str) -> None:
     app = opened(pages.TRAINING, **QUICK)
-    app.selectbox(key="live-source").set_value(live.OWN).run()
+    app.selectbox(key="live-source").set_value(OWN).run()
     app.text_area(key="live-text").set_value(text).run()
     button(app, "Train").click().run()
     end = time.monotonic() + 60
