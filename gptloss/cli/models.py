@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> str:
-    rows = [as_json(entry) for entry in (*REGISTRY.values(), *models.pulled())]
+    rows = [as_json(entry) for entry in (*REGISTRY.values(), *models.pulled(), *models.trained())]
     if options.json:
         return json.dumps(rows)
     lines = [tuple(cells.values()) for cells in map(_cells, rows)]

@@ -32,6 +32,7 @@ __all__ = [
     "pull",
     "pulled",
     "remove",
+    "trained",
 ]
 
 DEFAULT_MODEL = untrained.NAME
@@ -113,6 +114,15 @@ def pulled() -> list[Entry]:
     for name in (f"{names.HUB}{repo}" for repo in hub.kept()):
         with suppress(GptlossError):  # not of language
             found += [] if name in known else [checkpoint.hub_entry(name)]
+    return found
+
+
+def trained() -> list[Entry]:
+    """The models that were trained on this machine, `run:NAME`; one that is damaged is left out."""
+    found = []
+    for name in runs.kept():
+        with suppress(GptlossError):
+            found.append(runs.entry(name))
     return found
 
 

@@ -56,6 +56,7 @@ class LiveRun:
     v: int = 0
     batches: int = 1
     parameters: int = 0
+    watched: tuple[str, ...] = ()
     paused_at: float = 0.0
     seen: float = field(default_factory=time.monotonic)
     process: "subprocess.Popen[str] | None" = None
@@ -81,7 +82,9 @@ class LiveRun:
         if kind == "start":
             self.v, self.batches = message["vocab_size"], message["batches"]
             self.parameters, self.baselines = message["parameters"], Baselines(**message["baselines"])
-            self.state = "training"
+            self.watched = tuple(message["watched"])
+            if self.state == "starting":  # it may have been paused meanwhile
+                self.state = "training"
         elif kind == "look":
             self.snapshots.append(snapshot_from_json(message))
         elif kind == "end":

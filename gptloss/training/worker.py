@@ -28,7 +28,7 @@ COMMANDS = ("pause", "go", "step", "stop")
 
 @dataclass(frozen=True)
 class Request:
-    """What is trained: the recipe, the text, the texts to follow, and the seconds of work that it may take."""
+    """What is trained: the recipe, the text, the texts to follow as far as it can, and the seconds of work."""
 
     recipe: Recipe
     text: str
@@ -57,8 +57,10 @@ def train(request: Request, folder: Path, say: Callable[[dict[str, Any]], None],
     from gptloss.training import checkpoint
     from gptloss.training.baselines import baselines
 
-    trainer = checkpoint.start(request.recipe, request.text, folder, request.watched)
-    parts, v = trainer.parts, trainer.tokenizer.vocab_size
+    trainer = checkpoint.start(request.recipe, request.text, folder)
+    parts, v, longest = trainer.parts, trainer.tokenizer.vocab_size, request.recipe.context_length + 1
+    # A word may be a single token: nothing of it is predicted.
+    trainer.watched = tuple(text for text in request.watched if 2 <= len(trainer.tokenizer.encode(text)) <= longest)
     say(
         {
             "kind": "start",
@@ -66,7 +68,7 @@ def train(request: Request, folder: Path, say: Callable[[dict[str, Any]], None],
             "vocab_size": v,
             "parameters": trainer.parameters,
             "batches": parts.batches,
-            "context_length": request.recipe.context_length,
+            "watched": trainer.watched,
         }
     )
     snapshots: list[Snapshot] = []

@@ -1,15 +1,26 @@
 """The page "Training" in a real Chromium."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from gptloss.models.catalogue import runs
 from tests.helpers.driver import IDLE, Server, open_page, still
 
 pytestmark = pytest.mark.browser
 A_RUN = 90_000
+
+
+@pytest.fixture
+def swept() -> Iterator[None]:
+    """The app keeps its runs where its user's are: those of a test go again."""
+    before = runs.kept()
+    yield
+    for name in set(runs.kept()) - set(before):
+        runs.remove(name)
 
 
 def open_live(page: Page, app: Server, query: str) -> None:
@@ -39,10 +50,11 @@ def test_one_slider_moves_everything(page: Page, app: Server) -> None:
     expect(page).to_have_url(re.compile("moment=1400"))
     page.keyboard.press("Home")
     page.get_by_role("button", name="Play").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(bar.locator(".step")).not_to_have_text("0 · epoch 0.0")
-    page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    slider.focus()
+    page.keyboard.press("Home")  # a move of the slider stops what plays
+    expect(page.get_by_role("button", name="▶ Play")).to_be_visible()
+    expect(bar.locator(".step")).to_have_text("0 · epoch 0.0")
     assert app.complaints == []
 
 
@@ -57,15 +69,15 @@ def test_the_line_stands_where_the_chart_has_the_step(page: Page, app: Server) -
 
 
 def test_two_visitors_train_one_after_the_other(
-    page: Page, window: BrowserContext, app: Server, tmp_path: Path
+    page: Page, window: BrowserContext, app: Server, tmp_path: Path, swept: None
 ) -> None:
     """The first one trains, the second one waits; the model is used, taken away and brought back."""
-    quick = "width=32&layers=1&context=16&windows=8"
-    open_live(page, app, f"{quick}&steps=5000")
+    small = "width=32&layers=1&context=16&windows=8"
+    open_live(page, app, "steps=5000&budget=300")
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_text(re.compile("weights: step [1-9]"))).to_be_visible(timeout=A_RUN)
     other = window.new_page()
-    open_live(other, app, f"{quick}&steps=40")
+    open_live(other, app, f"{small}&steps=40")
     other.get_by_role("button", name="Train", exact=True).click()
     expect(other.get_by_text("1 before you")).to_be_visible()
     page.get_by_role("button", name="Pause").click()

@@ -27,7 +27,7 @@ def trained(folder: Path, *commands: str, recipe: Recipe = SMALL, seconds: float
     told: queue.Queue[str] = queue.Queue()
     for command in commands:
         told.put(command)
-    worker.write(Request(recipe, TEXT, ("the way",), seconds), folder)
+    worker.write(Request(recipe, TEXT, ("the way", "t", "a text longer than the context"), seconds), folder)
     worker.train(worker.read(folder), folder, said.append, told)
     return said
 
@@ -39,7 +39,9 @@ def test_it_says_what_the_loop_does(tmp_path: Path) -> None:
     tokenizer = load_model(tmp_path / "run").tokenizer
     plain = [look.val_loss for look in run(Trainer(SMALL, TEXT, tokenizer))]
     assert [message["val_loss"] for message in said[1:-1]] == plain
-    assert len(said[1]["watched"][0]["log_probas"]) == len("the way") - 1
+    assert said[0]["watched"] == ("the way",)
+    (followed,) = said[1]["watched"]
+    assert len(followed["log_probas"]) == len("the way") - 1
 
 
 def test_paused_it_takes_one_step_at_a_time(tmp_path: Path) -> None:

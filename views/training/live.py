@@ -211,7 +211,7 @@ def _charts(run: LiveRun, settings: Settings) -> None:
     shown = looks[:: max(1, len(looks) // ROWS)]
     texts = [
         Followed(text, shown[0].watched[n].tokens, tuple(look.watched[n].log_probas for look in shown))
-        for n, text in enumerate(run.request.watched)
+        for n, text in enumerate(run.watched)
     ]
     if texts:
         unit = "letter" if run.v == BYTES else "token"

@@ -32,6 +32,9 @@ def test_a_run_is_a_model(name: str) -> None:
     assert (model.info.name, model.info.title, model.info.weights) == (name, name, "trained here")
     assert all_models.is_here(name)
     assert runs.kept() == [name]
+    assert [entry.info.name for entry in all_models.trained()] == [name]
+    (runs.folder(name) / "config.json").write_text("{")
+    assert all_models.trained() == []
 
 
 def test_out_and_in_again_it_is_the_same(name: str, tmp_path: Path) -> None:
