@@ -88,7 +88,9 @@ def test_two_visitors_train_one_after_the_other(
     expect(other.get_by_text("all 40 steps are done")).to_be_visible(timeout=A_RUN)
     other.close()
 
-    with page.expect_download() as download:
+    page.bring_to_front()
+    still(page)
+    with page.expect_download(timeout=A_RUN) as download:
         page.get_by_role("button", name="Download it").click()
     download.value.save_as(tmp_path / "run.zip")
     page.get_by_role("button", name="Use it on all pages").click()
