@@ -10,7 +10,7 @@ from gptloss.charts.theme import MONO, figure, plain
 from gptloss.numbers import proba_text
 from gptloss.training.snapshot import Followed
 
-# White to green in equal steps of lightness, on white and on near-black alike.
+# Faint to full green in equal steps of lightness, on white and on near-black alike.
 LOW, HIGH = "rgba(31, 138, 96, 0.06)", "rgb(24, 122, 84)"
 # Pixels: a row of a few texts and of more, the head of a text with letters or with words, and the top of the chart.
 ROW, THIN_ROW = 9, 7
@@ -44,7 +44,7 @@ def heat_map_chart(texts: Sequence[Followed], steps: Sequence[int], unit: str) -
     `unit` is what a token is to the reader: a character or a token.
     """
     place = layout_of(texts, len(steps))
-    chart = figure(f"p of each {unit}, step by step", "pale: p = 0 · green: p = 1", height=place.height, left=LEFT)
+    chart = figure(f"p of each {unit}, step by step", "faint: p = 0 · green: p = 1", height=place.height, left=LEFT)
     chart.layout.margin = {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM}
     inner = place.height - TOP - BOTTOM
     widest = max(len(text.tokens) for text in texts)
