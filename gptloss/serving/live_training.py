@@ -203,8 +203,9 @@ class TrainingDesk:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
-                run.heard(json.loads(line))
-        process.wait()
+                if line.endswith("\n"):  # a process that is killed may leave half a line
+                    run.heard(json.loads(line))
+        _kill(process)
         if not run.ended and self._runs.get(run.owner) is run:
             run.state = "failed"
             run.error = "The training process has ended early; start again, with a smaller model if memory is short."
@@ -233,6 +234,8 @@ class TrainingDesk:
     def _drop_spare(self) -> None:
         if self._spare is not None:
             _kill(self._spare)
+            assert self._spare.stdout is not None
+            self._spare.stdout.close()
             self._spare = None
 
     def _make_way(self) -> None:
@@ -263,12 +266,12 @@ def _say(process: "subprocess.Popen[str]", line: str) -> None:
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:
+    """End a process, if it has not ended; who reads what it prints closes that."""
     process.kill()
     process.wait()
-    for stream in (process.stdin, process.stdout):
-        with suppress(OSError, ValueError):
-            if stream is not None:
-                stream.close()
+    assert process.stdin is not None
+    with suppress(OSError):  # what was not written goes nowhere
+        process.stdin.close()
 
 
 desk = TrainingDesk()

@@ -17,37 +17,29 @@ OWN = "your own text"
 PRESETS = {"letters": LETTERS, "words": WORDS}
 
 
+# The fields of the settings, and what a recipe calls them.
+FIELDS = {
+    "vocabulary": "vocab_size",
+    "width": "emb_dim",
+    "layers": "n_layers",
+    "heads": "n_heads",
+    "context": "context_length",
+    "windows": "batch_size",
+    "step_rate": "learning_rate",
+    "schedule": "schedule",
+    "train_seed": "seed",
+    "steps": "steps",
+}
+
+
 def recipe_of(settings: Settings) -> Recipe:
     """What a live run is made from. Raises `GptlossError` for sizes that do not go together."""
-    return replace(
-        LETTERS,
-        vocab_size=settings.vocabulary,
-        emb_dim=settings.width,
-        n_layers=settings.layers,
-        n_heads=settings.heads,
-        context_length=settings.context,
-        batch_size=settings.windows,
-        learning_rate=settings.step_rate,
-        schedule=settings.schedule,
-        seed=settings.train_seed,
-        steps=settings.steps,
-    )
+    return replace(LETTERS, **{name: getattr(settings, field) for field, name in FIELDS.items()})
 
 
-def take_preset(name: str) -> None:
+def take_preset(preset: str) -> None:
     """Let the settings ask for a preset. Call it from a callback."""
-    recipe = PRESETS[name]
-    session.change(
-        vocabulary=recipe.vocab_size,
-        width=recipe.emb_dim,
-        layers=recipe.n_layers,
-        heads=recipe.n_heads,
-        context=recipe.context_length,
-        windows=recipe.batch_size,
-        step_rate=recipe.learning_rate,
-        schedule=recipe.schedule,
-        steps=recipe.steps,
-    )
+    session.change(**{field: getattr(PRESETS[preset], name) for field, name in FIELDS.items()})
 
 
 def size_controls(settings: Settings) -> None:

@@ -28,7 +28,7 @@ from views.visit.visitor import is_connected, visitor
 
 # Of the visitor's texts, and the tokens of each.
 TEXTS, TOKENS = 4, 48
-# Characters of a text, and seconds and weights of a run: on a visitor's own machine, and on a server for many.
+# Characters of a text, and seconds and width of a run: on a visitor's own machine, and on a server for many.
 MOST_CHARACTERS, MOST_SHARED_CHARACTERS = 2_000_000, 200_000
 MOST_SHARED_SECONDS, MOST_SHARED_WIDTH = 60, 128
 # Looks in the heat map.

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT, GUESS, MODEL, TARGET
 from gptloss.charts.theme import figure, level, quiet_axis
-from gptloss.numbers import Units, in_units
+from gptloss.numbers import LOGARITHMS, Units, in_units
 from gptloss.training.snapshot import Baselines, Snapshot
 
 # Pixels. The margins are those of every chart but the left one, so a page can tell where a step lies.
@@ -39,7 +39,7 @@ def curves_chart(
     )
     top = top_of(snapshots, reached, units, other)
     chart.layout.shapes = [
-        level(in_units(value, units), color=GUESS, width=1, dash="dash") for _, value in _levels(reached, v)
+        level(in_units(value, units), color=GUESS, width=1, dash="dash") for _, value in _levels(reached, v, units)
     ]
     chart.layout.annotations = [
         {
@@ -52,7 +52,7 @@ def curves_chart(
             "showarrow": False,
             "font": {"size": 13},
         }
-        for name, value in _levels(reached, v)
+        for name, value in _levels(reached, v, units)
     ]
     for looks, dash, width in ((other, "dot", 2), (snapshots, "solid", 3)):
         for name, colour in (("training", MODEL), ("validation", TARGET)):
@@ -71,8 +71,8 @@ def top_of(snapshots: Sequence[Snapshot], reached: Baselines, units: Units, othe
     return 1.07 * in_units(max(reached.uniform, *losses), units)
 
 
-def _levels(reached: Baselines, v: int) -> list[tuple[str, float]]:
-    guess = f"a blind guess, ln {v:,} ="
+def _levels(reached: Baselines, v: int, units: Units) -> list[tuple[str, float]]:
+    guess = f"a blind guess, {LOGARITHMS[units].symbol} {v:,} ="
     return [(guess, reached.uniform), ("unigram", reached.unigram), ("bigram", reached.bigram)]
 
 
@@ -85,7 +85,7 @@ def _line(
         y=losses,
         mode="lines" if len(looks) > 1 else "markers",
         line={"color": colour, "width": width, "dash": dash},
-        customdata=[[look.epoch, look.tokens, math.exp(loss)] for look, loss in zip(looks, losses, strict=True)],
+        customdata=[[look.epoch, look.tokens] for look in looks],
         hovertemplate=(
             f"{name} loss %{{y:.4f}} {units}<br>step %{{x:,}}, epoch %{{customdata[0]:.1f}},"
             " %{customdata[1]:,} tokens<extra></extra>"

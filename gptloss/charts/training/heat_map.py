@@ -10,7 +10,7 @@ from gptloss.charts.theme import MONO, figure, plain
 from gptloss.numbers import proba_text
 from gptloss.training.snapshot import Followed
 
-# Faint to full green in equal steps of lightness, on white and on near-black alike.
+# Faint and full green, on white and on near-black alike.
 LOW, HIGH = "rgba(31, 138, 96, 0.06)", "rgb(24, 122, 84)"
 # Pixels: a row of a few texts and of more, the head of a text with letters or with words, and the top of the chart.
 ROW, THIN_ROW = 9, 7
@@ -41,7 +41,7 @@ def layout_of(texts: Sequence[Followed], steps: int) -> Layout:
 def heat_map_chart(texts: Sequence[Followed], steps: Sequence[int], unit: str) -> go.Figure:
     """A block for each text: a column for each of its tokens, a row for each step; the greener, the likelier.
 
-    `unit` is what a token is to the reader: a character or a token.
+    `unit` is what a token is to the reader: a letter or a token.
     """
     place = layout_of(texts, len(steps))
     chart = figure(f"p of each {unit}, step by step", "faint: p = 0 · green: p = 1", height=place.height, left=LEFT)

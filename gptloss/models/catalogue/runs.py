@@ -4,6 +4,7 @@ import io
 import re
 import shutil
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def unpack(packed: bytes, name: str) -> str:
         checkpoint.folder_entry_called(f"{RUN}{taken}", part).tokenizer()
         weights.check_numbers(part)
         part.replace(place)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise GptlossError(f"This is no whole zip file ({error}); give one that was downloaded here.") from None
     except OSError as error:
         raise GptlossError(f"The model cannot be written ({error.strerror}); make room on the disk.") from error

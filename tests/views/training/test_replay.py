@@ -48,6 +48,8 @@ def test_each_run_is_shown_in_either_unit(name: str) -> None:
         looks = bar(app)["looks"]
         assert [look["step"] for look in looks] == [look.step for look in recorded_run(name).snapshots]
         losses[units] = looks[0]["losses"][1]
+        notes = [note["text"] for note in specs(app)[0]["layout"]["annotations"]]
+        assert any(note.startswith(f"a blind guess, {'ln' if units == 'nats' else 'log₂'} ") for note in notes)
         assert f"{units} per token" in specs(app)[0]["layout"]["title"]["subtitle"]["text"]
     assert losses["bits"] == pytest.approx(losses["nats"] * 1.442695)
 
