@@ -31,8 +31,8 @@ with ExitStack() as waiting:
     from gptloss.serving.readings import reading  # loads torch: not before the page has its title
     from views.loss.headline import headline
     from views.loss.ladder import ladder_and_charts
-    from views.loss.other_model import other_model, read_other
     from views.shared.keep_position import correct_position, keep_position
+    from views.shared.other_model import other_model, read_other
 
     try:
         result = reading(settings.question)

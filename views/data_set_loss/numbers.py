@@ -12,7 +12,7 @@ from gptloss.corpus.job import PARTS, Job
 from gptloss.corpus.layout import layout, tokens_to_score
 from gptloss.corpus.tally import CorpusLoss
 from gptloss.errors import GptlossError
-from gptloss.lessons.pitfalls import wrong_means
+from gptloss.lessons.pitfalls.corpus_means import wrong_means
 from gptloss.lessons.recorded import CLOSE, recorded
 from gptloss.models import DEFAULT_MODEL, REGISTRY, find, is_here
 from gptloss.numbers import counted, in_units, perplexity_text

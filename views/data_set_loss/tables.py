@@ -8,7 +8,7 @@ import streamlit as st
 from gptloss.charts.conventions import BATCH
 from gptloss.corpus.job import PARTS
 from gptloss.corpus.tally import CorpusLoss
-from gptloss.lessons.pitfalls import wrong_means
+from gptloss.lessons.pitfalls.corpus_means import wrong_means
 from gptloss.models import find
 from gptloss.numbers import perplexity_text
 from gptloss.serving import runs

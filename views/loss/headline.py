@@ -11,7 +11,7 @@ from gptloss.measures import uniform_loss
 from gptloss.models import DEFAULT_MODEL, find
 from gptloss.numbers import LOGARITHMS, Units, in_units, perplexity_text
 from gptloss.scoring.batch import ScoredBatch
-from views.loss.other_model import OtherModel
+from views.shared.other_model import OtherModel
 from views.visit.settings import Settings
 
 STYLE = (Path(__file__).parent / "style.css").read_text("utf-8")

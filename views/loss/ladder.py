@@ -20,9 +20,9 @@ from gptloss.tables import ladder_table as ladder_frame
 from gptloss.tables import predictions_table
 from views.components.choice import chosen
 from views.components.ladder_table import cached_ladder_data, chosen_step, first_column, ladder_table
-from views.loss.other_model import other_model
 from views.shared import ticks
 from views.shared.choose_one import choose_one
+from views.shared.other_model import other_model
 from views.shared.tables import DIGITS, numbers_as_tables
 from views.visit import session
 from views.visit.fields.probabilities import Order

@@ -52,6 +52,12 @@ LOSS = Page(
     "Target tokens, their probabilities, one number. Choose a column to look inside.",
     "Learn",
 )
+PERPLEXITY = Page(
+    "pages/perplexity.py",
+    "Perplexity and pitfalls",
+    "Is the loss good, what is it in other units, and what do people compute wrongly?",
+    "Learn",
+)
 TOKEN_PROBABILITIES = Page(
     "pages/token_probabilities.py",
     "Token probabilities",
@@ -102,4 +108,14 @@ TRAINING = Page(
     brings_models=True,
     opening=Opening(VERDICT),
 )
-PAGES = (LOSS, TOKEN_PROBABILITIES, SURPRISE, TEMPERATURE, COMPARE, DATA_SET_LOSS, GRADIENT_STEP, TRAINING)
+PAGES = (
+    LOSS,
+    PERPLEXITY,
+    TOKEN_PROBABILITIES,
+    SURPRISE,
+    TEMPERATURE,
+    COMPARE,
+    DATA_SET_LOSS,
+    GRADIENT_STEP,
+    TRAINING,
+)

@@ -11,6 +11,7 @@ from views.visit.fields.compare import CompareFields
 from views.visit.fields.dataset import DatasetFields
 from views.visit.fields.gradient import GradientFields
 from views.visit.fields.kinds import Kind
+from views.visit.fields.perplexity import PerplexityFields
 from views.visit.fields.probabilities import ProbabilitiesFields
 from views.visit.fields.sampling import SamplingFields
 from views.visit.fields.surprise import SurpriseFields
@@ -23,6 +24,7 @@ LINK_LIMIT = 8_000  # characters of the encoded query; one emoji is twelve
 # The pages, in the order of the menu; each class holds the fields of one.
 PARTS = {
     "Every page": TextFields,
+    pages.PERPLEXITY.title: PerplexityFields,
     pages.TOKEN_PROBABILITIES.title: ProbabilitiesFields,
     pages.SURPRISE.title: SurpriseFields,
     pages.TEMPERATURE.title: SamplingFields,
@@ -42,6 +44,7 @@ class Settings(
     SamplingFields,
     SurpriseFields,
     ProbabilitiesFields,
+    PerplexityFields,
     TextFields,
 ):
     """Everything that a link carries. `targets=None` means: the inputs shifted by one token.

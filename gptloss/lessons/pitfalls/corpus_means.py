@@ -25,10 +25,10 @@ def wrong_means(result: CorpusLoss, batch: int) -> WrongMeans:
     sums = zip(result.window_log_likelihoods, result.window_tokens, strict=True)
     losses = [-total / tokens for total, tokens in sums]
     means = [fmean(losses[start : start + batch]) for start in range(0, len(losses), batch)]
-    return WrongMeans(fmean(means), _log_mean_exp(losses))
+    return WrongMeans(fmean(means), log_mean_exp(losses))
 
 
-def _log_mean_exp(values: list[float]) -> float:
+def log_mean_exp(values: list[float]) -> float:
     """The log of the mean of e^value. The largest is taken out first, because e^710 is no float."""
     most = max(values)
     return most + math.log(fmean(math.exp(value - most) for value in values))

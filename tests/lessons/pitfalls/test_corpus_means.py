@@ -6,7 +6,7 @@ import pytest
 
 from gptloss.corpus.conventions import Plan
 from gptloss.corpus.tally import CorpusLoss
-from gptloss.lessons.pitfalls import wrong_means
+from gptloss.lessons.pitfalls.corpus_means import wrong_means
 
 
 def loss_of(*windows: tuple[int, float]) -> CorpusLoss:

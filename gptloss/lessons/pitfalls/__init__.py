@@ -1,0 +1,1 @@
+"""What people get wrong about the loss, each mistake computed from the same rows as the right number."""
