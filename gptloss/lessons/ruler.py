@@ -40,7 +40,7 @@ class Standing:
         """A sentence or two, for any loss."""
         guess, away = f"{in_units(self.guess, units):.2f}", in_units(abs(self.guess - self.loss), units)
         if abs(self.guess - self.loss) < NEAR:
-            return f"No. A blind guess costs {guess}, as good as the same: nothing of this text was known."
+            return f"No. A blind guess costs {guess}, nearly the same: the model knows nothing of this text."
         if self.loss > self.guess:
             return f"No. A blind guess costs {guess}, which is {away:.2f} less: the model bets on the wrong tokens."
         saved = f"It saves {self.skill:.0%} of the {guess} that a blind guess costs"

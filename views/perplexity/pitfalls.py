@@ -14,7 +14,6 @@ from gptloss.serving.pitfalls import comparison
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from views.perplexity.quiz import quiz
-from views.perplexity.ruler import STYLE
 from views.visit import session
 from views.visit.settings import Settings
 
@@ -23,7 +22,6 @@ NUMBERED = {pitfall.key: f"{n} {pitfall.title}" for n, pitfall in enumerate(PITF
 
 def pitfalls(batch: ScoredBatch, settings: Settings) -> None:
     """The switches, or the quiz; below them the calculation."""
-    st.html(f"<style>{STYLE}</style>")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.text("Switch a mistake on, and the calculation makes it on your text. Switch it off to mend it.")
         session.give("quiz", settings.quiz)

@@ -35,9 +35,8 @@ def quiz(settings: Settings) -> None:
             st.subheader("Which mistake is made here?", anchor=False)
             st.code(made.wrong[0].code, language="python", wrap_lines=True)
         told = f"right: {made.right.text}"
-        number.metric(
-            f"{made.quantity}, by this line", made.wrong[0].text, told, delta_color="off", delta_arrow="off"
-        )
+        quantity, wrong = f"{made.quantity}, by this line", made.wrong[0].text
+        number.metric(quantity, wrong, told, delta_color="off", delta_arrow="off")
         with st.container(horizontal=True, gap="small", key="answers"):
             for choice in _choices(pitfall, settings.asked):
                 st.button(

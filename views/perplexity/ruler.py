@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from html import escape
 from math import exp, isclose, sqrt
-from pathlib import Path
 
 import streamlit as st
 
@@ -23,7 +22,6 @@ from views.visit import session
 from views.visit.fields.perplexity import MOST_NATS
 from views.visit.settings import Settings
 
-STYLE = (Path(__file__).parent / "style.css").read_text("utf-8")
 COLOURS = {"trained": TRAINED, "untrained": UNTRAINED}
 # The side of the largest square and the distance of its dots, in pixels.
 SIDE, PITCH = 132, 6
@@ -33,7 +31,6 @@ def ruler(batch: ScoredBatch, settings: Settings) -> None:
     """The answer, the ruler, the dice, the random weights, the converter."""
     other = other_model(batch, settings)
     standing, units = Standing(batch.loss, batch.model.info.vocab_size), settings.units
-    st.html(f"<style>{STYLE}</style>")
     with st.container(key="answer", gap="xxsmall"):
         st.header(standing.question(units), anchor=False)
         st.text(standing.answer(units))

@@ -45,7 +45,7 @@ def row_texts(settings: Settings) -> tuple[str, ...]:
 def take(rows: tuple[str, ...], at: tuple[int, int] = (1, 1)) -> None:
     """Let these rows be what all pages read. Call it from a callback. Pinned tokens stay, pinned positions do not."""
     pins = tuple(pin for pin in session.settings().pins if isinstance(pin, int))
-    session.change(inputs=rows, targets=None, at=at, made=0, pins=pins)
+    session.change(inputs=rows, targets=None, at=at, made=0, pins=pins, edit=None, branches=())
 
 
 def _lines_are_rows(rows: tuple[str, ...]) -> bool:

@@ -11,7 +11,7 @@ from gptloss.charts.theme import TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units, nats_to_bits
 
 # Pixels: what stands under the line, and each label above it.
-BELOW, ROW, ABOVE = 84, 30, 24
+BELOW, ROW, ABOVE = 76, 27, 2
 LEFT, RIGHT = 82, 22
 # Marks on the axis, at most.
 TICKS = 6
@@ -31,7 +31,7 @@ def loss_ruler_chart(marks: Sequence[RulerMark], units: Units) -> go.Figure:
     """A line with a dot for each loss; each label has a row of its own, so that none covers another."""
     ordered = sorted(marks, key=lambda mark: mark.loss)
     longest = 1.03 * max(ordered[-1].loss, 1e-3)
-    chart = figure("", "", height=BELOW + ROW * (len(ordered) + 1) + ABOVE, left=LEFT)
+    chart = figure("", "", height=BELOW + ROW * (len(ordered) + 1) + ABOVE + 8, left=LEFT)
     chart.add_scatter(
         x=[mark.loss for mark in ordered],
         y=[0] * len(ordered),
@@ -40,6 +40,7 @@ def loss_ruler_chart(marks: Sequence[RulerMark], units: Units) -> go.Figure:
             "size": [20 if mark.strong else 14 for mark in ordered],
             "color": [mark.colour for mark in ordered],
             "line": {"width": 0},
+            "opacity": 1,
         },
         cliponaxis=False,
         customdata=[[plain(mark.name, 60), in_units(mark.loss, units), _perplexity(mark.loss)] for mark in ordered],
@@ -94,7 +95,7 @@ def _unit(row: int, name: str) -> dict[str, object]:
         "y": 0,
         "yref": "paper",
         "yanchor": "top",
-        "yshift": -7 - 18.2 * row,
+        "yshift": -13 - 18.2 * row,
         "text": name,
         "showarrow": False,
         "font": {"size": TEXT_SIZE},
