@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from gptloss.cli import corpus, doctor, generate, loss, models, stdout, text, train
+from gptloss.cli import compress, corpus, doctor, generate, loss, models, stdout, text, train
 from gptloss.errors import GptlossError
 
 
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     corpus.add_parser(commands)
     generate.add_parser(commands)
     train.add_parser(commands)
+    compress.add_parsers(commands)
     models.add_parser(commands)
     doctor.add_parser(commands)
     return parser

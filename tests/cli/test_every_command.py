@@ -30,6 +30,8 @@ PLACES = {
     ("corpus",): [SAMPLE],
     ("generate",): ["The clock"],
     ("train",): [SAMPLE],
+    ("compress",): [SAMPLE, "-o", "nowhere.gptloss"],
+    ("decompress",): [SAMPLE, "-o", "nowhere.txt"],
     ("models", "pull"): ["uniform"],
     ("models", "remove"): ["uniform"],
 }
