@@ -65,6 +65,11 @@ def weights_hash(name: str, fresh: bool = False) -> str | None:
     return _sha256(find(name).files().weights, partial(kept_sha256, fresh=fresh))
 
 
+def weights_of(model: "LanguageModel") -> str | None:
+    """The same for a loaded model; None, too, for one that is in no registry."""
+    return _sha256(_files(model).weights)
+
+
 def checksums(model: "LanguageModel") -> dict[str, str | None]:
     """The SHA-256 of a model's weights, config and tokenizer, read now; of one without files its name.
 

@@ -27,6 +27,7 @@ FLOORS = (
         "views.data_set_loss",
         "views.gradient_step",
         "views.perplexity",
+        "views.compression",
         "views.training",
     ),
     ("views.frame",),

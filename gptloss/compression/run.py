@@ -12,7 +12,7 @@ from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel, find, load_model
 from gptloss.models.fast import plan
 from gptloss.models.fast.layers import kernels_of, use_kernels
-from gptloss.provenance import weights_hash
+from gptloss.provenance import weights_hash, weights_of
 
 # Heard after each token, with how many are done.
 Report = Callable[[int], None]
@@ -36,7 +36,7 @@ def header_of(model: LanguageModel, tokens: int, raw: bytes) -> Header:
         torch=torch.__version__,
         capability=torch.backends.cpu.get_cpu_capability(),
         model=model.info.name,
-        weights=weights_hash(model.info.name),
+        weights=weights_of(model),
         kernels=plan.kernels_as_json(kernels_of(model)),
         threads=1,
         tokens=tokens,

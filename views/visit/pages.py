@@ -58,6 +58,14 @@ PERPLEXITY = Page(
     "Is the loss good, what is it in other units, and what do people compute wrongly?",
     "Learn",
 )
+COMPRESSION = Page(
+    "pages/compression.py",
+    "What a loss buys",
+    "A loss in bits is the length of a code: the text packed by the model, and read back.",
+    "Learn",
+    start_token=False,
+    opening=Opening((ODD,)),
+)
 TOKEN_PROBABILITIES = Page(
     "pages/token_probabilities.py",
     "Token probabilities",
@@ -111,6 +119,7 @@ TRAINING = Page(
 PAGES = (
     LOSS,
     PERPLEXITY,
+    COMPRESSION,
     TOKEN_PROBABILITIES,
     SURPRISE,
     TEMPERATURE,
