@@ -13,6 +13,9 @@ from tests.helpers.driver import ROOT, chromium, open_page, server
 
 PAGES = {
     "loss": "/?at=12",
+    "perplexity": "/perplexity",
+    "pitfalls": "/perplexity?part=pitfalls",
+    "compression": "/compression",
     "probabilities": "/token_probabilities?model=smollm2-135m&at=15&input=The capital of France is Paris",
     "cuts": "/token_probabilities?at=12&top_k=50&top_p=0.9&token=464&pin=13&pin=t262",
     "surprise": "/surprise?model=smollm2-135m",

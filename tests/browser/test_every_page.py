@@ -15,6 +15,8 @@ every_page = pytest.mark.parametrize("page_of_app", PAGES, ids=lambda page: page
 # A link that shows as much of the page as it has; a page without one is opened as a first visitor opens it.
 RICH = {
     pages.LOSS: "at=12&step=4&input=a&input=every effort&target=a b&target= effort moves",
+    pages.PERPLEXITY: "model=bigram&input=tea time&part=whatif&at=12&edit=12t101&branch=12p0.5 half",
+    pages.COMPRESSION: "model=bigram&input=tea time",
     pages.TOKEN_PROBABILITIES: "at=12&token=464&pin=13&pin=t262&top_k=50&top_p=0.9",
     pages.SURPRISE: "at=12&figures=1",
     pages.TEMPERATURE: "model=bigram&input=tea time&made=3&top_k=5",

@@ -48,7 +48,7 @@ def _buttons(work: Compression) -> None:
     elif work.stage in ("encoding", "decoding"):
         begun = bool(work.bits)
         label = "Go on" if begun else "Pack and unpack"
-        st.button(label, icon=":material/play_arrow:", type="primary", key="code", on_click=_run, args=(True,))
+        st.button(label, icon=":material/play_arrow:", type="primary", key="pack", on_click=_run, args=(True,))
     if work.file:
         st.download_button(
             f"The file, {len(work.file):,} bytes",
@@ -118,7 +118,7 @@ def _show() -> None:
         if not work.code:
             st.text(HOW)
         else:
-            with st.container(key="code"):
+            with st.container(key="code-bytes"):
                 st.caption(f"The code, {len(work.code):,} bytes" + _cut(len(work.code)))
                 st.code(work.code[:SHOWN].hex(" "), language=None, wrap_lines=True)
         if work.decoded:

@@ -97,7 +97,7 @@ def _table(made: Comparison) -> None:
     ways = (made.right, *made.wrong)
     st.dataframe(
         {
-            "": ["right", *["wrong"] * len(made.wrong)],
+            "is": ["right", *["wrong"] * len(made.wrong)],
             "how": [way.name for way in ways],
             made.quantity: [way.text for way in ways],
             "line": [way.code for way in ways],

@@ -11,7 +11,7 @@ from gptloss.charts.theme import TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units, nats_to_bits
 
 # Pixels: what stands under the line, and each label above it.
-BELOW, ROW, ABOVE = 76, 27, 2
+BELOW, ROW, ABOVE = 92, 27, 2
 LEFT, RIGHT = 82, 22
 # Marks on the axis, at most.
 TICKS = 6
@@ -57,7 +57,12 @@ def loss_ruler_chart(marks: Sequence[RulerMark], units: Units) -> go.Figure:
     ]
     ticks = _ticks(longest)
     chart.layout.xaxis = quiet_axis(
-        "", range=[0, longest], tickvals=ticks, ticktext=[_tick(tick) for tick in ticks], ticks="outside", tickangle=0
+        "per token",
+        range=[0, longest],
+        tickvals=ticks,
+        ticktext=[_tick(tick) for tick in ticks],
+        ticks="outside",
+        tickangle=0,
     )
     chart.layout.yaxis = quiet_axis("", visible=False, range=[-0.5, len(ordered) + 0.7])
     chart.layout.margin = {"l": LEFT, "r": RIGHT, "t": ABOVE, "b": BELOW}

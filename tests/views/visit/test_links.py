@@ -36,6 +36,8 @@ NOT_THE_FIRST = {
     "mode": "live", "run": "book", "beside": "rate", "moment": 20, "vocabulary": 1_024, "width": 64, "layers": 2,
     "heads": 2, "context": 32, "windows": 8, "step_rate": 0.005, "schedule": "constant", "train_seed": 1,
     "steps": 100, "budget": 30,
+    "part": "pitfalls", "amount": 3.5, "mistake": "none", "quiz": True, "asked": 3, "truth": 0, "chance": 0.25,
+    "half_sign": True,
 }  # fmt: skip
 
 
