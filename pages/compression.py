@@ -8,7 +8,7 @@ from views.visit import pages, session
 settings = begin(pages.COMPRESSION)
 with st.spinner("Making the model and scoring the text …"):
     from views.compression.coding import coding  # loads torch: not before the page has its title
-    from views.compression.sizes import cost_of, sizes, text_with_bits
+    from views.compression.sizes import bits_table, cost_of, sizes, text_with_bits
     from views.shared.text_box import own_text
 
     own_text(settings)
@@ -17,4 +17,5 @@ if cost:
     sizes(cost, settings)
     coding(cost, settings)
     text_with_bits(cost)
+    bits_table(cost)
 session.write_link()

@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from gptloss.charts.perplexity.compression import Size, sizes_chart
@@ -13,10 +15,11 @@ from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.numbers import counted, nats_to_bits
 from gptloss.serving.question import Question
-from gptloss.serving.readings import long_reading
+from gptloss.serving.readings import batch_of, long_reading
 from views.components.token_strip import token_strip
 from views.shared.row_errors import row_error_card
 from views.shared.scored_text import report, strip_of
+from views.shared.tables import formats, numbers_as_tables
 from views.shared.text_box import row_texts
 from views.visit import session
 from views.visit.settings import Settings
@@ -95,6 +98,33 @@ def text_with_bits(cost: Cost) -> None:
         figures=True,
         units="bits",
         legend=False,
+    )
+
+
+@st.fragment
+def bits_table(cost: Cost) -> None:
+    """The bits of each token as numbers."""
+    with numbers_as_tables("bits-tables") as opened:
+        if opened:
+            st.caption("−log₂ p of each token, and their sum so far")
+            st.dataframe(
+                _table(cost), hide_index=True, column_config=formats("%.2f", "bits", "sum"), key="bits-frame"
+            )
+
+
+def _table(cost: Cost) -> pd.DataFrame:
+    batch = batch_of(cost.question)
+    bits = [-nats_to_bits(value) for value in batch.log_probas.tolist()]
+    tokens = list(batch.targets)
+    if not cost.question.bos:
+        bits, tokens = [cost.bits - sum(bits), *bits], [batch.inputs[0], *tokens]
+    return pd.DataFrame(
+        {
+            "token": [token.label for token in tokens],
+            "id": [token.id for token in tokens],
+            "bits": bits,
+            "sum": list(accumulate(bits)),
+        }
     )
 
 

@@ -17,7 +17,8 @@ from gptloss.serving.branches import branch_of
 from gptloss.tokens import Token
 from views.shared.markdown import literal
 from views.shared.position_strip import position_strip
-from views.shared.scored_text import scored
+from views.shared.scored_text import QUICK, scored
+from views.shared.tables import formats, numbers_as_tables
 from views.shared.ticks import set_by_widget, widget_key
 from views.visit import session
 from views.visit.fields.edits import LONGEST_NAME, LOWEST, Edit, Named
@@ -25,6 +26,7 @@ from views.visit.fields.perplexity import MOST_BRANCHES
 from views.visit.settings import Settings
 
 OFFERED = 8
+LOGS = formats("%.4f", "log_proba", "log_proba_after", "change")
 # The steps of the slider: probabilities, ten to a power of ten.
 PROBAS = [round(10 ** (power / 10), 12) for power in range(round(10 * math.log10(LOWEST)), 1)]
 
@@ -133,8 +135,11 @@ def _proba(batch: ScoredBatch, settings: Settings) -> None:
 
 def _changed(batch: ScoredBatch, settings: Settings) -> None:
     """The figures and the waterfall; before anything is chosen, those of the likeliest other token."""
-    edit = settings.edit or Edit(settings.at, token=_offered(batch, settings)[0].id)
-    branch = _branch(edit, settings)
+    edit = settings.edit or _example(batch, settings)
+    if edit is None:
+        return
+    with st.spinner("Scoring the changed text …"):
+        branch = _branch(edit, settings)
     if isinstance(branch, str):
         st.info(branch)
         return
@@ -154,6 +159,17 @@ def _changed(batch: ScoredBatch, settings: Settings) -> None:
     st.plotly_chart(waterfall_chart(branch, units), key="waterfall", config=CONFIG, alt=alt)
     if settings.edit:
         _keeping(branch, settings)
+    with numbers_as_tables("what-if-tables") as opened:
+        if opened:
+            st.caption("The changed position and all after it in its row; logs and changes in nats")
+            st.dataframe(branch_table(branch), hide_index=True, column_config=LOGS, key="what-if-frame")
+
+
+def _example(batch: ScoredBatch, settings: Settings) -> Edit | None:
+    """The likeliest other token; of a long row none, because each token after it has to be scored again."""
+    row = next(row for row in batch.rows if row.number == settings.at[0])
+    offered = _offered(batch, settings)
+    return Edit(settings.at, token=offered[0].id) if offered and len(row.targets) <= QUICK else None
 
 
 def _keeping(branch: Branch, settings: Settings) -> None:

@@ -73,3 +73,14 @@ def test_one_that_does_not_come_back_is_said(monkeypatch: pytest.MonkeyPatch) ->
     assert "thrown away" in work.error
     app = page(model="bigram", input="this one is changed on its way")
     assert "thrown away" in app.error[0].value
+
+
+@pytest.mark.parametrize("model", ["bigram", "gpt2-untrained"])
+def test_the_bits_are_numbers_too(model: str) -> None:
+    app = page(model=model, input=TEXT)
+    app.session_state["bits-tables"] = True
+    app.run()
+    table = app.dataframe[0].value
+    assert "".join(table["token"]).startswith("tea")
+    assert f"{table['sum'].iloc[-1]:,.0f} bits instead of" in app.header[0].value
+    assert table["bits"].sum() == pytest.approx(table["sum"].iloc[-1])

@@ -198,3 +198,13 @@ def test_another_text_takes_the_changes_away() -> None:
 @pytest.mark.parametrize("text", ["", "x", "\0", "🍕" * 40])
 def test_any_text_is_read_or_refused(part: str, text: str) -> None:
     page(part=part, model="bigram", input=text)
+
+
+def test_the_bars_are_numbers_too() -> None:
+    app = page(part="whatif", model="bigram", input="tea time", at="12", edit="12p0.5")
+    app.session_state["what-if-tables"] = True
+    app.run()
+    table = app.dataframe[0].value
+    assert table["position"][0] == "p12"
+    assert table["change"][0] == pytest.approx(table["log_proba"][0] - math.log(0.5), abs=1e-6)
+    assert table["change"][1:].abs().sum() == 0
