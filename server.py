@@ -1,10 +1,27 @@
-"""The same app, with the model made while the browser is still opening: `streamlit run server.py`."""
+"""The same app for a server: the model is made while the browser opens, files are compressed, headers are set.
+
+    streamlit run server.py
+
+/api/health says that the process answers, /api/ready that the first page has its numbers (503 until then).
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from threading import Thread
+from pathlib import Path
+from threading import Event, Thread
 
 import streamlit as st
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from gptloss.serving.web.bundles import CompressedBundles, files_of
+from gptloss.serving.web.closed import ClosedDoors
+from gptloss.serving.web.headers import SecurityHeaders, security_headers
+
+STATIC = Path(st.__file__).parent / "static"
+_ready = Event()
 
 
 def _make_the_model() -> None:
@@ -12,6 +29,7 @@ def _make_the_model() -> None:
     from views.visit.settings import Settings
 
     reading(Settings().question)
+    _ready.set()
 
 
 @asynccontextmanager
@@ -20,4 +38,22 @@ async def _warm(_: object) -> AsyncIterator[None]:
     yield
 
 
-app = st.App("app.py", lifespan=_warm)
+async def _health(_: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+async def _is_ready(_: Request) -> JSONResponse:
+    ready = _ready.is_set()
+    return JSONResponse({"status": "ready" if ready else "starting"}, 200 if ready else 503)
+
+
+app = st.App(
+    "app.py",
+    lifespan=_warm,
+    routes=[Route("/api/health", _health), Route("/api/ready", _is_ready)],
+    middleware=[
+        Middleware(SecurityHeaders, headers=security_headers(STATIC / "index.html")),
+        Middleware(ClosedDoors),
+        Middleware(CompressedBundles, files=files_of(STATIC / "static")),
+    ],
+)
