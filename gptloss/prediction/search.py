@@ -15,6 +15,9 @@ _SPELT = {"·": b" ", "↵": b"\n", "⇥": b"\t", "␍": b"\r"}
 _BYTES = re.compile("([·↵⇥␍]|<[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2})*>|<U\\+[0-9A-Fa-f]{4,5}>)")
 _ID = re.compile(r"(?:<id )?([0-9]{1,9})>?")
 
+# No token is so long, in characters; 2 MB would be looked for in every one of them.
+LONGEST = 1_000
+
 # How near a token comes to the query, nearest first.
 EXACT, BY_ID, AFTER_BLANK, STARTS, HOLDS = range(5)
 # Whether only without regard to case, how near, which reading of the query, the token's id.
@@ -33,13 +36,15 @@ _vocabularies: WeakKeyDictionary[Tokenizer, _Vocabulary] = WeakKeyDictionary()
 
 
 def find_tokens(tokenizer: Tokenizer, query: str, limit: int = 10) -> tuple[Token, ...]:
-    """The tokens that `query` may mean, the likeliest meaning first; none for an empty query.
+    """The tokens that `query` may mean, the likeliest meaning first.
+
+    None for an empty query, and for one of more than `LONGEST` characters.
 
     First the token that spells exactly this, the one with this id, and the one with a blank before it; then those
     that start with it, those that hold it, and the same without regard to case. A label copied from the page,
     such as `·the`, `↵` or `<F0 9F>`, is read as what it stands for too, after the text as it is.
     """
-    if not query:
+    if not query or len(query) > LONGEST:
         return ()
     readings = _readings(tokenizer, query)
     best = heapq.nsmallest(limit * len(readings), chain(*readings))  # a token may match in several ways

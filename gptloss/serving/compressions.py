@@ -12,6 +12,7 @@ from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.models import LoadedModel, loaded
+from gptloss.serving.readings import CHARACTERS
 from gptloss.tokens import Token
 
 # Of one model. While one is under way, a reader under SmolLM2 holds 46 MB for the longest text.
@@ -91,13 +92,19 @@ def compression(model: str, text: str) -> Compression:
 
     Raises `GptlossError` for a text of too many tokens, and for one that the model's tokenizer cannot spell.
     """
+    if len(text) > CHARACTERS * MOST_TOKENS:
+        raise _too_long(f"{len(text):,} characters")
     tokens = find(model).tokenizer().encode(text)
     if len(tokens) > MOST_TOKENS:
-        raise GptlossError(
-            f"The text has {len(tokens):,} tokens and the page codes at most {MOST_TOKENS:,}, because each takes time"
-            " twice; `gptloss compress` takes any text."
-        )
+        raise _too_long(f"{len(tokens):,} tokens")
     owner = loaded(model)
     with _lock:
         cache = _by_model.setdefault(owner, MakeOnceCache(MOST))
     return cache.get(text, lambda: Compression(model, text, tokens))
+
+
+def _too_long(amount: str) -> GptlossError:
+    return GptlossError(
+        f"The text has {amount} and the page codes at most {MOST_TOKENS:,} tokens, because each takes time twice;"
+        " `gptloss compress` takes any text."
+    )

@@ -14,6 +14,9 @@ from gptloss.serving.question import Question
 MOST_READINGS = 64  # 6 MB each at most under the lecture's model: 8 rows of a full context
 # A text that is read by windows takes 33 MB under GPT-2.
 MOST_TOKENS, MOST_LONG = 10_000, 8
+# No text has so many characters a token, so a longer one need not be cut into tokens to be refused: 10 MB take 27 s.
+CHARACTERS = 32
+MOST_CHARACTERS = CHARACTERS * MOST_TOKENS
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def _read(key: Key, stride: int | None, on_scored: OnScored) -> Reading:
     for number, given in enumerate(inputs, 1):
         target = None if targets is None else targets[number - 1]
         try:
+            _check_characters(number, info, (given, target or ""), stride)
             row = read_row(model, number, given, target, bos, slide=stride is not None)
             _check_length(row)
             rows.append(row)
@@ -90,6 +94,16 @@ def _read(key: Key, stride: int | None, on_scored: OnScored) -> Reading:
             errors[number] = error.with_traceback(None)  # a traceback would keep the model in memory
     batch = score_rows(model, rows, stride, on_scored) if rows else None
     return Reading(replace(batch, model=ModelHandle(info, model.tokenizer)) if batch else None, errors)
+
+
+def _check_characters(number: int, info: ModelInfo, texts: tuple[str, str], stride: int | None) -> None:
+    """Raise `TooLongError` for a text that is surely too long, before it is cut into tokens."""
+    longest = max(map(len, texts))
+    if longest > MOST_CHARACTERS:
+        raise TooLongError(
+            f"Row {number} has {longest:,} characters, more than the {MOST_TOKENS:,} tokens that a page shows.",
+            min(MOST_TOKENS, info.context_length) if stride is None else MOST_TOKENS,
+        )
 
 
 def _check_length(row: Row) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from gptloss.models import find
+from gptloss.serving.readings import CHARACTERS, MOST_CHARACTERS
 from gptloss.tokens import Token
 from views.visit import session
 
@@ -21,7 +22,12 @@ def row_error_card(number: int, left_out: str, sentence: str) -> Iterator[None]:
 
 
 def encoded_or_empty(text: str) -> tuple[Token, ...]:
-    """The tokens of a text under the chosen model; none for a text that it cannot spell, which the card explains."""
+    """The tokens of a text under the chosen model.
+
+    None for a text that it cannot spell and for one that is far too long, which the card explains.
+    """
+    if len(text) > MOST_CHARACTERS:
+        return ()
     try:
         return find(session.settings().model).tokenizer().encode(text)
     except GptlossError:
@@ -30,4 +36,5 @@ def encoded_or_empty(text: str) -> tuple[Token, ...]:
 
 def start_of(text: str, tokens: int) -> str:
     """The first tokens of a text, without the half of a character that the cut may leave."""
-    return b"".join(token.raw for token in encoded_or_empty(text)[:tokens]).decode("utf-8", "ignore")
+    kept = encoded_or_empty(text[: CHARACTERS * tokens])[:tokens]
+    return b"".join(token.raw for token in kept).decode("utf-8", "ignore")

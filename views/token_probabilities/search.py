@@ -9,7 +9,7 @@ import streamlit as st
 from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.numbers import proba_text
-from gptloss.prediction.search import find_tokens
+from gptloss.prediction.search import LONGEST, find_tokens
 from gptloss.tokens import Token
 from views.shared.markdown import literal
 from views.shared.tables import DIGITS
@@ -43,6 +43,8 @@ def search(position: ChosenPosition) -> None:
 @st.cache_data(max_entries=256, show_spinner=False)
 def _matches(model: str, query: str) -> tuple[tuple[Token, ...], str]:
     """The tokens that a query may mean, and what to say of them; for a text of several tokens, these."""
+    if len(query) > LONGEST:
+        return (), f"The search has {len(query):,} characters, and no token is so long; type a shorter text."
     info, tokenizer = find(model).info, find(model).tokenizer()
     if found := find_tokens(tokenizer, query, MATCHES):
         return found, f"The first {MATCHES} tokens that match" if len(found) == MATCHES else "All tokens that match"

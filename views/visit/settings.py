@@ -62,6 +62,8 @@ class Settings(
     @property
     def text_fits_link(self) -> bool:
         """Whether all texts are short enough to travel in a link."""
+        if sum(len(text) for name, kind in KINDS.items() for text in kind.texts(getattr(self, name))) > LINK_LIMIT:
+            return False
         texts = {kind.word: list(kind.texts(getattr(self, name))) for name, kind in KINDS.items()}
         return len(urlencode(texts, doseq=True)) <= LINK_LIMIT
 

@@ -32,7 +32,24 @@ class TextFields:
 
 def joined(given: str, target: str) -> str:
     """An input and what its target has after it; the input alone if the target does not overlap it."""
-    for start in range(1, len(given)):
-        if target.startswith(given[start:]):
-            return given + target[len(given) - start :]
-    return given
+    shared = overlap(given[1:], target)
+    return given + target[shared:] if shared else given
+
+
+def overlap(end: str, start: str) -> int:
+    """How many of the last characters of `end` are the first ones of `start`, at most; in time linear in the length.
+
+    Source: Knuth, Morris and Pratt, *Fast Pattern Matching in Strings*, 1977.
+    """
+    fallback = [0]
+    for letter in start[1 : len(end)]:
+        length = fallback[-1]
+        while length and start[length] != letter:
+            length = fallback[length - 1]
+        fallback.append(length + (start[length] == letter))
+    length = 0
+    for letter in end[-len(start) :] if start else "":
+        while length and (length == len(start) or start[length] != letter):
+            length = fallback[length - 1]
+        length += start[length] == letter
+    return length
