@@ -65,12 +65,18 @@ class Server:
         return [line for line in self.log.read_text("utf-8").splitlines() if bad.search(line)]
 
 
-@contextmanager
-def server(log: Path, script: str = "server.py") -> Iterator[Server]:
-    """`streamlit run` in a process of its own, on a free port of 127.0.0.1."""
+def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(log: Path, script: str = "server.py", port: int = 0) -> Iterator[Server]:
+    """`streamlit run` in a process of its own, on this port of 127.0.0.1 or on a free one."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true"]
     command += [f"--server.port={port}", "--server.address=127.0.0.1"]
     with log.open("w") as output:

@@ -20,8 +20,8 @@ from views.components.token_strip import token_strip
 from views.shared.row_errors import row_error_card
 from views.shared.scored_text import report, strip_of
 from views.shared.tables import formats, numbers_as_tables
-from views.shared.text_box import row_texts
 from views.visit import session
+from views.visit.rows import row_texts
 from views.visit.settings import Settings
 
 STYLE = (Path(__file__).parent / "style.css").read_text("utf-8")

@@ -13,8 +13,8 @@ from gptloss.serving.readings import batch_of, long_reading, stride_of
 from views.components.token_strip import batch_data
 from views.shared.keep_position import correct_position, keep_position
 from views.shared.row_errors import row_error_card, start_of
-from views.shared.text_box import row_texts
 from views.visit import session
+from views.visit.rows import row_texts
 from views.visit.settings import Settings
 
 # A text of this many tokens is scored before a bar would be read.

@@ -7,7 +7,7 @@ import streamlit as st
 from views.shared.folded import folded, preview
 from views.visit import session
 from views.visit.fields.kinds import MAX_ROWS
-from views.visit.fields.text import joined
+from views.visit.rows import lines_are_rows, row_texts, rows_typed
 from views.visit.settings import Settings
 
 # Rows in the folded text.
@@ -26,7 +26,7 @@ def own_text(
     with folded("text", label or "\n".join(map(preview, rows[:ROWS_SHOWN]))):
         session.give("own-text", "\n".join(rows))
         st.text_area(
-            "Text (one row per line)" if _lines_are_rows(rows) else "Text",
+            "Text (one row per line)" if lines_are_rows(rows) else "Text",
             key="own-text",
             height=height,
             on_change=_read_own,
@@ -35,31 +35,17 @@ def own_text(
             more()
 
 
-def row_texts(settings: Settings) -> tuple[str, ...]:
-    """The rows as texts: an input and what its target adds."""
-    if settings.targets is None:
-        return settings.inputs
-    return tuple(map(joined, settings.inputs, settings.targets))
-
-
 def take(rows: tuple[str, ...], at: tuple[int, int] = (1, 1)) -> None:
     """Let these rows be what all pages read. Call it from a callback. Pinned tokens stay, pinned positions do not."""
     pins = tuple(pin for pin in session.settings().pins if isinstance(pin, int))
     session.change(inputs=rows, targets=None, at=at, made=0, pins=pins, edit=None, branches=())
 
 
-def _lines_are_rows(rows: tuple[str, ...]) -> bool:
-    return len(rows) > 1 and not any("\n" in row for row in rows)
-
-
 def _read_own() -> None:
     """Take what was typed: rows stay rows, a single text stays one."""
     settings, typed = session.settings(), st.session_state["own-text"]
-    if not _lines_are_rows(row_texts(settings)):
-        return take((typed,), settings.at)
-    lines = tuple(line for line in typed.split("\n") if line)
-    if len(lines) > MAX_ROWS:
-        take((typed,), settings.at)
-        session.notify(f"The text has {len(lines)} lines, more than {MAX_ROWS} rows: it is read as one text.")
-    else:
-        take(lines or ("",), settings.at)
+    rows = rows_typed(settings, typed)
+    take(rows, settings.at)
+    if lines_are_rows(row_texts(settings)) and rows == (typed,) and "\n" in typed:
+        lines = sum(map(bool, typed.split("\n")))
+        session.notify(f"The text has {lines} lines, more than {MAX_ROWS} rows: it is read as one text.")

@@ -19,10 +19,11 @@ from gptloss.training.worker import Request
 from views.frame.model_choice import choose_model
 from views.shared import ticks
 from views.shared.folded import folded
-from views.shared.text_box import own_text, row_texts
+from views.shared.text_box import own_text
 from views.training.controls import learned_from, recipe_of, size_controls, text_control
 from views.training.mode_switch import mode_switch
 from views.visit import access, session
+from views.visit.rows import row_texts
 from views.visit.settings import Settings
 from views.visit.visitor import is_connected, visitor
 

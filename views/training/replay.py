@@ -19,10 +19,11 @@ from gptloss.training.recorded import MOST_TOKENS, NAMES, RecordedRun, followed,
 from gptloss.training.snapshot import Followed, Snapshot
 from views.components.replay_bar import moved_to, replay_bar
 from views.shared.row_errors import row_error_card
-from views.shared.text_box import own_text, row_texts, take
+from views.shared.text_box import own_text, take
 from views.training.mode_switch import mode_switch
 from views.visit import session
 from views.visit.pages import TRAINING
+from views.visit.rows import row_texts
 from views.visit.settings import Settings
 
 BAR, CURVE, MAP = "replay-bar", "replay-curve", "replay-map"

@@ -13,7 +13,7 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL
-from views.visit import access
+from views.visit import access, returned
 from views.visit.links import CHOICES, from_query, to_query
 from views.visit.pages import Page
 from views.visit.settings import OF_TEXT, Settings, first_on
@@ -168,6 +168,9 @@ def start_run(page: Page) -> None:
     state.by_link = arrived or went_back
     if by_link():
         state.settings, state.notices = from_query(_query(), access.models(), access.any_model(), _opening())
+        if arrived:
+            named = bool({"input", "target"} & set(_query()))
+            state.settings = returned.with_held_texts(state.settings, returned.held(), named)
     elif state.turned:
         state.settings = _as_shown_on(page)
 
