@@ -32,7 +32,7 @@ def quiz(settings: Settings) -> None:
         st.caption(f"Question {settings.asked + 1}" + (f" · {right} of {asked} right" if asked else ""))
         line, number = st.columns([3, 2], gap="medium", vertical_alignment="center")
         with line:
-            st.subheader("Which mistake is made here?", anchor=False)
+            st.header("Which mistake is made here?", anchor=False)
             st.code(made.wrong[0].code, language="python", wrap_lines=True)
         told = f"right: {made.right.text}"
         quantity, wrong = f"{made.quantity}, by this line", made.wrong[0].text

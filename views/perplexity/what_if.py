@@ -207,7 +207,7 @@ def _kept(settings: Settings) -> None:
     """The kept changes: a table of what each costs, a button to come back to each, one to forget it."""
     if not settings.branches:
         return
-    st.subheader("Kept", anchor=False)
+    st.header("Kept", anchor=False)
     for n, kept in enumerate(settings.branches):
         branch = _branch(kept.edit, settings)
         with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"branch-{n}"):
