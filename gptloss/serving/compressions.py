@@ -12,7 +12,7 @@ from gptloss.errors import GptlossError
 from gptloss.models import find
 from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.models import LoadedModel, loaded
-from gptloss.serving.readings import CHARACTERS
+from gptloss.serving.question import CHARACTERS
 from gptloss.tokens import Token
 
 # Of one model. While one is under way, a reader under SmolLM2 holds 46 MB for the longest text.

@@ -2,6 +2,11 @@
 
 from typing import NamedTuple
 
+# Tokens of a row that a page shows at most. No text has so many characters a token, so a longer one need not be cut
+# into tokens to be refused: 10 MB take 27 s.
+MOST_TOKENS, CHARACTERS = 10_000, 32
+MOST_CHARACTERS = CHARACTERS * MOST_TOKENS
+
 
 class Question(NamedTuple):
     """The model by name, the rows of input and target text, and whether each row begins with the start token.

@@ -9,14 +9,11 @@ from gptloss.scoring.rows import Row, read_row
 from gptloss.scoring.score import OnScored, score_rows
 from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.models import ModelHandle, loaded_as
-from gptloss.serving.question import Question
+from gptloss.serving.question import MOST_CHARACTERS, MOST_TOKENS, Question
 
 MOST_READINGS = 64  # 6 MB each at most under the lecture's model: 8 rows of a full context
 # A text that is read by windows takes 33 MB under GPT-2.
-MOST_TOKENS, MOST_LONG = 10_000, 8
-# No text has so many characters a token, so a longer one need not be cut into tokens to be refused: 10 MB take 27 s.
-CHARACTERS = 32
-MOST_CHARACTERS = CHARACTERS * MOST_TOKENS
+MOST_LONG = 8
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from gptloss.serving.readings import MOST_CHARACTERS
+from gptloss.serving.question import MOST_CHARACTERS
 from gptloss.tokens import ByteTokenizer
 from tests.helpers.pages import opened, texts
 from views.visit import pages

@@ -7,7 +7,7 @@ import streamlit as st
 
 from gptloss.errors import GptlossError
 from gptloss.models import find
-from gptloss.serving.readings import CHARACTERS, MOST_CHARACTERS
+from gptloss.serving.question import CHARACTERS, MOST_CHARACTERS
 from gptloss.tokens import Token
 from views.visit import session
 

@@ -8,6 +8,7 @@ from typing import Any
 from gptloss.errors import GptlossError, NotHereError
 from gptloss.models.base import Entry, Files, LanguageModel, ModelInfo
 from gptloss.models.checkpoints import weights
+from gptloss.models.checkpoints.bounds import check_sizes
 from gptloss.models.checkpoints.json_tokens import json_tokenizer
 from gptloss.models.checkpoints.start_token import end_ids, start_id
 from gptloss.models.checkpoints.state import State, state_of
@@ -162,6 +163,8 @@ def _stated(config: dict[str, Any], folder: Path) -> tuple[str, int, dict[str, A
     """The architecture, V, and the part of a config.json that is about text. Raises `GptlossError`."""
     text = config.get("text_config", config)  # models that also see pictures keep theirs apart
     text = text if isinstance(text, dict) else {}
+    for part in (config, text):
+        check_sizes(part, folder / "config.json")
     architecture = config.get("model_type")
     v = text.get("vocab_size")
     if not isinstance(architecture, str) or not isinstance(v, int) or v < 1:

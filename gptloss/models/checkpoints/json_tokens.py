@@ -16,6 +16,7 @@ from tokenizers.models import BPE, Unigram
 from tokenizers.pre_tokenizers import ByteLevel
 
 from gptloss.errors import GptlossError
+from gptloss.models.checkpoints.bounds import MOST_TOKENIZER, check_file
 from gptloss.tokens import GPT2_BREAKS, Token, check_id, check_unicode
 
 BLANK = "▁"
@@ -54,13 +55,25 @@ class JsonTokenizer:
         `GptlossError` for half a surrogate pair and for a character that the vocabulary cannot spell.
         """
         check_unicode(text)
-        tokens = [self._tokens[id] for id in self._tokenizer.encode(text, add_special_tokens=False).ids]
+        tokens = [self._tokens[id] for id in self._ids(text)]
         spelt = b"".join(token.raw for token in tokens)
         if spelt != text.encode() and spelt != (wanted := self._normalised(text)):
             if spelt != b" " + wanted or not tokens[0].raw:
                 raise self._lost(spelt, wanted)
             tokens[0] = Token(tokens[0].id, tokens[0].raw[1:])
         return tuple(tokens)
+
+    def _ids(self, text: str) -> list[int]:
+        """The ids of a text. The file's own pattern may give up on it, which is no `Exception` in Python."""
+        try:
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        except BaseException as error:
+            if type(error).__name__ != "PanicException" and not isinstance(error, Exception):
+                raise
+            raise GptlossError(
+                f"The pattern in {self._file} gives up on this text; choose a shorter text or another model."
+            ) from None
+        return ids
 
     def token(self, id: int) -> Token:
         check_id(id, self.vocab_size)
@@ -98,9 +111,13 @@ def _read(file: Path) -> Tokenizer:
     if not file.is_file():
         raise GptlossError(f"{file.name} is missing in {file.parent}; fetch or save the model again.")
     try:
+        check_file(file, MOST_TOKENIZER)
         if file.name == "vocab.json":
+            check_file(file.with_name("merges.txt"), MOST_TOKENIZER)
             return _from_parts(file)
         return Tokenizer.from_str(file.read_text("utf-8"))
+    except GptlossError:
+        raise
     except Exception as error:  # tokenizers raises no narrower class
         raise GptlossError(f"{file} is no tokenizer or is damaged ({error}); fetch or save it again.") from error
 

@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gptloss.errors import GptlossError
+from gptloss.models.checkpoints.bounds import MOST_TOKENIZER, check_file
 from gptloss.models.checkpoints.weights import read_json
 
 
@@ -69,7 +71,8 @@ def _looked_up(file: Path, token: str, changed: int) -> int | None:
 
     A list of models asks again and again, and a large file takes half a second.
     """
-    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, GptlossError):
+        check_file(file, MOST_TOKENIZER)
         spec = json.loads(file.read_text("utf-8"))
         if file.name == "vocab.json":
             return int(spec[token])

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import struct
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from gptloss.errors import GptlossError
+from gptloss.models.checkpoints.bounds import MOST_CONFIG, MOST_HEADER, MOST_TENSORS, check_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,11 +87,16 @@ def headers(folder: Path) -> dict[str, Stored]:
 
 def _header(file: Path) -> dict[str, Stored]:
     try:
+        check_file(file, sys.maxsize)
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > file.stat().st_size:
                 raise ValueError("its header is longer than the file")
+            if length > MOST_HEADER:
+                raise ValueError(f"its header has {length:,} bytes, and none has more than {MOST_HEADER:,}")
             entries = json.loads(stream.read(length))
+            if len(entries) > MOST_TENSORS:
+                raise ValueError(f"it names {len(entries):,} tensors, and no file has more than {MOST_TENSORS:,}")
         entries.pop("__metadata__", None)
         tensors = {name: _stored(file, entry, 8 + length) for name, entry in entries.items()}
         end = max((stored.start + stored.size for stored in tensors.values()), default=8 + length)
@@ -237,6 +244,7 @@ def free_memory() -> int:
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises `GptlossError` naming the file."""
     try:
+        check_file(file, MOST_CONFIG)
         content = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise GptlossError(f"{file.name} is missing in {file.parent}; is it a model saved by transformers?") from None
