@@ -5,6 +5,7 @@
 /api/health says that the process answers, /api/ready that the first page has its numbers (503 until then).
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +17,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gptloss.errors import GptlossError
+from gptloss.hosting import Profile, profile
 from gptloss.serving.web.bundles import CompressedBundles, files_of
 from gptloss.serving.web.closed import ClosedDoors
 from gptloss.serving.web.headers import SecurityHeaders, security_headers
+from gptloss.serving.web.uploads import UploadLimit
 
 STATIC = Path(st.__file__).parent / "static"
+MEGABYTE = 1_000_000
 _ready = Event()
+
+
+def _profile() -> Profile:
+    """What this server allows; a mistake in it ends the start with a sentence."""
+    try:
+        return profile(os.environ)
+    except GptlossError as error:
+        raise SystemExit(f"gptloss: {error}") from None
+
+
+_allowed = _profile()
 
 
 def _make_the_model() -> None:
@@ -54,6 +70,7 @@ app = st.App(
     middleware=[
         Middleware(SecurityHeaders, headers=security_headers(STATIC / "index.html")),
         Middleware(ClosedDoors),
+        Middleware(UploadLimit, largest=_allowed.upload * MEGABYTE, in_all=_allowed.visit * MEGABYTE),
         Middleware(CompressedBundles, files=files_of(STATIC / "static")),
     ],
 )

@@ -37,7 +37,7 @@ FLOORS = (
     ("gptloss.serving", "gptloss.charts", "gptloss.cli"),
     ("gptloss.lessons", "gptloss.training", "gptloss.tables", "gptloss.compression"),
     ("gptloss.corpus", "gptloss.prediction", "gptloss.analysis"),
-    ("gptloss.provenance",),
+    ("gptloss.provenance", "gptloss.hosting"),
     ("gptloss.scoring",),
     ("gptloss.models",),
     ("gptloss.tokens", "gptloss.measures"),

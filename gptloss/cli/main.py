@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from gptloss.cli import compress, corpus, doctor, generate, loss, models, stdout, text, train
+from gptloss.cli import compress, corpus, doctor, generate, loss, models, serve, stdout, text, train
 from gptloss.errors import GptlossError
 
 
@@ -59,5 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     train.add_parser(commands)
     compress.add_parsers(commands)
     models.add_parser(commands)
+    serve.add_parser(commands)
     doctor.add_parser(commands)
     return parser

@@ -48,9 +48,11 @@ def any_model() -> bool:
     """Whether the visitor may also name a folder or a hub model: only on their own machine, only without a list.
 
     Own machine: the connection comes from this machine, the page was opened under this machine's name, and nobody
-    passed the request on.
+    passed the request on. A hosted app has no such visitor: behind a raw tunnel everybody looks like one.
     """
     headers = st.context.headers
+    if os.environ.get("GPTLOSS_PROFILE") == "hosted":
+        return False
     if os.environ.get("GPTLOSS_MODELS") or any(headers.get(name) for name in PASSED_ON):
         return False
     asked = urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname
