@@ -77,7 +77,7 @@ class Spread:
     @cached_property
     def variance(self) -> float:
         """s^2: the variance of the V logits at a position, averaged over the positions."""
-        logits = self.batch.model.head(self.batch.hidden[: self.positions])
+        logits = self.batch.logits_of(range(self.positions))
         return logits.double().var(-1, correction=0).mean().item()
 
     @property

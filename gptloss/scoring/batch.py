@@ -19,6 +19,7 @@ from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel, find, load_model
 from gptloss.numbers import position_name
+from gptloss.scoring import recent
 from gptloss.scoring.agreement import cross_entropies, differ_by_rounding
 from gptloss.scoring.predictions import Prediction, one_prediction, predictions
 from gptloss.scoring.rows import Row
@@ -188,16 +189,30 @@ class ScoredBatch:
     @cached_property
     def _cross_entropies(self) -> tuple[float, float]:
         """In float64, and in the logits' own precision."""
-        return cross_entropies(logits_by_chunks(self.model, self.hidden), ids_of(self.targets))
+        return cross_entropies(self._chunks(), ids_of(self.targets))
 
     @property
     def agrees(self) -> bool:
         """Whether `loss` and `cross_entropy` are the same but for what float32 rounds off a logit and a logsumexp."""
         return differ_by_rounding(self.loss, self.cross_entropy, self.normalisers)
 
+    def _chunks(self) -> Iterator[tuple[int, Float[Tensor, "c v"]]]:
+        """All logits, some at a time, each with the place of its first position."""
+        whole = recent.kept(self.hidden)
+        return logits_by_chunks(self.model, self.hidden) if whole is None else iter([(0, whole)])
+
+    def logits_of(self, positions: range) -> Float[Tensor, "n v"]:
+        """All V logits at these positions of the flattened list, counted from 0."""
+        whole = recent.kept(self.hidden)
+        if whole is not None:
+            return whole[positions.start : positions.stop]
+        return self.model.head(self.hidden[positions.start : positions.stop])
+
     def logits_at(self, i: int, j: int) -> Float[Tensor, " v"]:
         """All V logits at (i, j)."""
         k = self.index(i, j)
+        if (whole := recent.kept(self.hidden)) is not None:
+            return whole[k]
         line = self._lines.get(k)
         if line is None:
             line = self.model.head(self.hidden[k : k + 1])[0]

@@ -15,6 +15,7 @@ from gptloss import measures
 from gptloss.errors import GptlossError
 from gptloss.models import LanguageModel
 from gptloss.numbers import position_name
+from gptloss.scoring import recent
 from gptloss.scoring.batch import CHUNK, ScoredBatch, ids_of, logits_by_chunks
 from gptloss.scoring.rows import Row, TextOrIds, as_rows, read_row
 from gptloss.scoring.states import States, hidden_states
@@ -73,13 +74,19 @@ def score_rows(
         raise GptlossError(f"A stride of {stride:,} leaves out tokens or stands still; use 1 to {limit:,}.")
     parts: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
     done, total = 0, sum(len(row.targets) for row in rows)
+    short = total <= recent.SHORT
     for run in hidden_states(model, rows, stride):
-        for states, columns in zip(run, _scored(model, rows, run), strict=True):
+        for states, columns in zip(run, _scored(model, rows, run, short), strict=True):
             parts[states.row].append(columns)
             done += len(states.hidden)
         report(done, total)
     in_order = [part for i in range(len(rows)) for part in parts[i]]
-    return _checked(ScoredBatch(model, tuple(rows), *(torch.cat(column) for column in zip(*in_order, strict=True))))
+    whole = [torch.cat(column) for column in zip(*in_order, strict=True)]
+    logits = whole.pop() if short else None
+    batch = _checked(ScoredBatch(model, tuple(rows), *whole))
+    if logits is not None:
+        recent.keep(batch.hidden, logits)
+    return batch
 
 
 def _checked(batch: ScoredBatch) -> ScoredBatch:
@@ -94,12 +101,17 @@ def _checked(batch: ScoredBatch) -> ScoredBatch:
     )
 
 
-def _scored(model: LanguageModel, rows: Sequence[Row], run: Sequence[States]) -> list[tuple[Tensor, ...]]:
-    """The columns of a batch for each of `run`; they go through the head together."""
+def _scored(
+    model: LanguageModel, rows: Sequence[Row], run: Sequence[States], short: bool
+) -> list[tuple[Tensor, ...]]:
+    """The columns of a batch for each of `run`, and of a `short` text the logits; the head takes them together."""
     lengths = [len(states.hidden) for states in run]
     hidden = torch.cat([states.hidden for states in run])
     ids = ids_of(token for s in run for token in rows[s.row].targets[s.start : s.start + len(s.hidden)])
-    measured = [_measure(logits, ids[start : start + CHUNK]) for start, logits in logits_by_chunks(model, hidden)]
+    measured = [
+        (*_measure(logits, ids[start : start + CHUNK]), *([logits] if short else []))
+        for start, logits in logits_by_chunks(model, hidden)
+    ]
     columns = [hidden, *(torch.cat(column) for column in zip(*measured, strict=True))]
     return list(zip(*(torch.split(column, lengths) for column in columns), strict=True))
 

@@ -108,7 +108,7 @@ def _peak(first: Float[Tensor, " n"]) -> str:
 
 
 def _columns(batch: ScoredBatch, shown: range, units: Units) -> list[dict[str, Any]]:
-    logits = batch.model.head(batch.hidden[shown.start : shown.stop])
+    logits = batch.logits_of(shown)
     ranks, heights = _curves(logits)
     worst = batch.log_probas.abs().max().item() or 1.0
     columns = []
