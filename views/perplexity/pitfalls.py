@@ -23,7 +23,11 @@ NUMBERED = {pitfall.key: f"{n} {pitfall.title}" for n, pitfall in enumerate(PITF
 def pitfalls(batch: ScoredBatch, settings: Settings) -> None:
     """The switches, or the quiz; below them the calculation."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.text("Switch a mistake on, and the calculation makes it on your text. Switch it off to mend it.")
+        st.text(
+            "Each question is a mistake, made on your text."
+            if settings.quiz
+            else "Switch a mistake on, and the calculation makes it on your text. Switch it off to mend it."
+        )
         session.give("quiz", settings.quiz)
         st.toggle("Quiz", key="quiz", on_change=lambda: session.change(quiz=st.session_state.quiz))
     if settings.quiz:
