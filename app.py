@@ -33,9 +33,10 @@ with ExitStack() as waiting:
     from views.loss.ladder import ladder_and_charts
     from views.shared.keep_position import correct_position, keep_position
     from views.shared.other_model import other_model, read_other
+    from views.shared.scored_text import stop_if_gone
 
     try:
-        result = reading(settings.question)
+        result = reading(settings.question, lambda done, total: stop_if_gone())
     except GptlossError as error:
         session.unusable(error)
 

@@ -14,8 +14,9 @@ from gptloss.scoring.rows import Row
 
 # A row of more than two pieces is read piece by piece on a cache, which makes the way through it visible.
 PIECE = 256
-# Rows that run together are padded to the longest; 16 short rows fill the machine.
-ROWS_AT_ONCE = 16
+# Rows that run together are padded to the longest. More rows, or more tokens in all, are hardly quicker together, and
+# nobody who has stopped waiting can be told between two passes.
+ROWS_AT_ONCE, TOKENS_AT_ONCE = 16, 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +56,17 @@ def windows(length: int, size: int, stride: int) -> Iterator[tuple[int, int, int
 
 
 def _alike(rows: Sequence[Row], members: list[int]) -> Iterator[list[int]]:
-    """Rows of like length, a few at a time."""
+    """Rows of like length, as many at a time as are worth it."""
 
     def size(i: int) -> int:
         return len(_read(rows[i])).bit_length()
 
     for _, group in groupby(sorted(members, key=size), key=size):
         alike = list(group)
-        for start in range(0, len(alike), ROWS_AT_ONCE):
-            yield alike[start : start + ROWS_AT_ONCE]
+        longest = max(len(_read(rows[i])) for i in alike)
+        at_once = max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // longest))
+        for start in range(0, len(alike), at_once):
+            yield alike[start : start + at_once]
 
 
 def _run(model: LanguageModel, rows: Sequence[Row], members: list[int]) -> list[States]:

@@ -16,6 +16,7 @@ from views.shared.row_errors import row_error_card, start_of
 from views.visit import session
 from views.visit.rows import row_texts
 from views.visit.settings import Settings
+from views.visit.visitor import is_connected, visitor
 
 # A text of this many tokens is scored before a bar would be read.
 QUICK = 300
@@ -54,9 +55,19 @@ def strip_of(question: Question) -> dict[str, Any]:
 
 
 def report(place: DeltaGenerator, done: int, total: int) -> None:
-    """How far the scoring is, as a bar; each drawing of it also lets the visitor's next click stop the scoring."""
+    """How far the scoring is, as a bar; each drawing of it also lets the visitor's next click stop the scoring.
+
+    For a visitor who has left it ends here: others wait for the processor.
+    """
+    stop_if_gone()
     if total > QUICK:
         place.progress(done / total, f"{done:,} of {total:,} tokens scored")
+
+
+def stop_if_gone() -> None:
+    """End the run of a visitor who is not connected any more."""
+    if not is_connected(visitor()):
+        st.stop()
 
 
 def _windows(batch: ScoredBatch, settings: Settings) -> None:
