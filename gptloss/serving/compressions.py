@@ -44,8 +44,8 @@ class Compression:
     _lock: Lock = field(default_factory=Lock)
 
     def grow(self) -> None:
-        """Code one token more, or read one back."""
-        with self._lock:
+        """Code one token more, or read one back. All who code take turns, so that others get the processor too."""
+        with _turn, self._lock:
             try:
                 if self.stage == "encoding":
                     self._encode()
@@ -84,7 +84,7 @@ class Compression:
 
 
 _by_model: WeakKeyDictionary[LoadedModel, MakeOnceCache[Compression]] = WeakKeyDictionary()
-_lock = Lock()
+_lock, _turn = Lock(), Lock()
 
 
 def compression(model: str, text: str) -> Compression:
