@@ -10,8 +10,8 @@ from threading import Lock
 from jaxtyping import Float
 from torch import Tensor
 
-# Positions of a text that is short, and how many texts are kept: 51 MB at most for GPT-2.
-SHORT, MOST = 32, 8
+# Positions of a text that is short, and of all that are kept: 51 MB for GPT-2.
+SHORT, MOST = 32, 256
 _kept: OrderedDict[int, Float[Tensor, "n v"]] = OrderedDict()
 _lock = Lock()
 
@@ -21,7 +21,7 @@ def keep(hidden: Float[Tensor, "n d"], logits: Float[Tensor, "n v"]) -> None:
     key = id(hidden)
     with _lock:
         _kept[key] = logits
-        while len(_kept) > MOST:
+        while sum(map(len, _kept.values())) > MOST and len(_kept) > 1:
             _kept.popitem(last=False)
     weakref.finalize(hidden, _kept.pop, key, None)
 

@@ -17,6 +17,8 @@ PIECE = 256
 # Rows that run together are padded to the longest. More rows, or more tokens in all, are hardly quicker together, and
 # nobody who has stopped waiting can be told between two passes.
 ROWS_AT_ONCE, TOKENS_AT_ONCE = 16, 512
+# Rows of so few tokens cost the same, whatever their length: the time goes into reading the weights.
+TINY = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ def _alike(rows: Sequence[Row], members: list[int]) -> Iterator[list[int]]:
     """Rows of like length, as many at a time as are worth it."""
 
     def size(i: int) -> int:
-        return len(_read(rows[i])).bit_length()
+        return max(TINY, len(_read(rows[i]))).bit_length()
 
     for _, group in groupby(sorted(members, key=size), key=size):
         alike = list(group)
