@@ -126,7 +126,9 @@ def test_a_megabyte_is_answered_with_its_length(page: Page, app: Server) -> None
     open_page(page, app.url)
     unfold(page, "editor")
     page.get_by_label("Target: what comes next").fill(" effort" * 150_000)
-    expect(page.get_by_text("Row 1 has 3 tokens in its input and 150,000 tokens in its target")).to_be_visible()
+    expect(
+        page.get_by_text("Row 1 has 1,050,000 characters, more than the 10,000 tokens that a page shows")
+    ).to_be_visible()
     expect(page.get_by_text("too long for the address bar")).to_be_visible()
     loss(page, "11.1708")
     page.get_by_role("button", name="Lecture").click()

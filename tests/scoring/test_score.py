@@ -17,6 +17,7 @@ from gptloss import GptlossError, ScoredBatch, score
 from gptloss.errors import TooLongError, UnequalLengthsError
 from gptloss.models import LanguageModel, load_model
 from gptloss.models.architectures.toy import Uniform
+from gptloss.scoring import recent
 from gptloss.scoring.batch import LINES_KEPT
 from gptloss.scoring.rows import read_row
 from tests.helpers.scoring import LECTURE, PRINTED, PROBAS, kept_bytes
@@ -75,6 +76,7 @@ def test_what_is_kept_answers_without_the_other_logits(lecture: ScoredBatch, mon
     target, first = lecture.prediction(1, 2, 6100), lecture.top(2, 3, 10)
     asked = dataclasses.replace(lecture)
     monkeypatch.delattr(type(lecture.model), "head")
+    monkeypatch.setattr(recent, "kept", lambda hidden: None)
     assert asked.prediction(1, 2, 6100) == target
     assert asked.top(2, 3, 10) == first
     with pytest.raises(AttributeError):

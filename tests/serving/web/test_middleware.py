@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ def asked(app: Any, path: str, method: str = "GET", body: tuple[bytes, ...] = (b
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    async def call() -> None:
+        await app(scope, receive, send)
+
+    with ThreadPoolExecutor(1) as thread:  # a browser test may have left a loop in this one
+        thread.submit(lambda: asyncio.run(call())).result()
     start, *rest = sent
     return start["status"], dict(start["headers"]), b"".join(part.get("body", b"") for part in rest)
 
