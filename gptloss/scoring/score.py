@@ -61,15 +61,11 @@ def score(
 
 
 def score_rows(
-    model: LanguageModel,
-    rows: Sequence[Row],
-    stride: int | None = None,
-    report: OnScored = lambda done, total: None,
-    short: bool = False,
+    model: LanguageModel, rows: Sequence[Row], stride: int | None = None, report: OnScored = lambda done, total: None
 ) -> ScoredBatch:
     """Score rows that `read_row` made; `report` hears how many tokens are done, after each forward pass.
 
-    The logits of few positions are kept for a while, and those of a `short` batch of any number.
+    The logits of few positions are kept for a while, see `gptloss.scoring.recent`.
 
     Raises `GptlossError` if there is no row, for a stride that is not 1 to the context, and if a loss is no number.
     """
@@ -80,7 +76,7 @@ def score_rows(
         raise GptlossError(f"A stride of {stride:,} leaves out tokens or stands still; use 1 to {limit:,}.")
     parts: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
     done, total = 0, sum(len(row.targets) for row in rows)
-    short = short or total <= recent.SHORT
+    short = total <= recent.SHORT
     for run in hidden_states(model, rows, stride):
         for states, columns in zip(run, _scored(model, rows, run, short), strict=True):
             parts[states.row].append(columns)

@@ -10,7 +10,6 @@ from gptloss.scoring.score import OnScored, score_rows
 from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.models import ModelHandle, loaded_as
 from gptloss.serving.question import MOST_CHARACTERS, MOST_TOKENS, Question
-from gptloss.serving.together import fits, score_together
 
 MOST_READINGS = 64  # 6 MB each at most under the lecture's model: 8 rows of a full context
 # A text that is read by windows takes 33 MB under GPT-2.
@@ -90,18 +89,8 @@ def _read(key: Key, stride: int | None, on_scored: OnScored) -> Reading:
             rows.append(row)
         except GptlossError as error:
             errors[number] = error.with_traceback(None)  # a traceback would keep the model in memory
-    batch = _score(info, rows, stride, on_scored) if rows else None
+    batch = score_rows(model, rows, stride, on_scored) if rows else None
     return Reading(replace(batch, model=ModelHandle(info, model.tokenizer)) if batch else None, errors)
-
-
-def _score(info: ModelInfo, rows: list[Row], stride: int | None, on_scored: OnScored) -> ScoredBatch:
-    """Short rows go with those of other visitors; long ones by themselves, and tell how far they are."""
-    owner = loaded_as(info)
-    if stride is not None or not fits(rows):
-        return score_rows(owner.model, rows, stride, on_scored)
-    batch = score_together(owner, rows)
-    on_scored(len(batch), len(batch))
-    return batch
 
 
 def _check_characters(number: int, info: ModelInfo, texts: tuple[str, str], stride: int | None) -> None:
