@@ -70,8 +70,9 @@ def _broken(pitfall: Pitfall, settings: Settings) -> None:
             st.text(str(error))
         return
     with st.container(border=True, key="calculation", gap="small"):
-        _line(f"Mistake: {pitfall.title}", made.quantity, made.wrong[0], right=False)
+        # The right line first: it stays where it is when the mistake comes and goes.
         _line("Right", made.quantity, made.right, right=True)
+        _line(f"Mistake: {pitfall.title}", made.quantity, made.wrong[0], right=False)
     with st.container(border=True, key="why", gap="small"):
         st.text(f"{pitfall.unseen} {pitfall.why}" if made.agrees else pitfall.why)
         if len(made.wrong) > 1:
