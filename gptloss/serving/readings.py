@@ -1,5 +1,6 @@
 """Scored rows, shared by all visitors: the same question is computed once."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from gptloss.errors import GptlossError, TooLongError
@@ -10,6 +11,7 @@ from gptloss.scoring.score import OnScored, score_rows
 from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.models import ModelHandle, loaded_as
 from gptloss.serving.question import MOST_CHARACTERS, MOST_TOKENS, Question
+from gptloss.serving.turns import TURNS
 
 MOST_READINGS = 64  # 6 MB each at most under the lecture's model: 8 rows of a full context
 # A text that is read by windows takes 33 MB under GPT-2.
@@ -41,7 +43,7 @@ def reading(question: Question, on_scored: OnScored = _ignore) -> Reading:
     if the model cannot be loaded.
     """
     key = _key(question)
-    return _readings.get(key, lambda: _read(key, None, on_scored))
+    return _in_turn(_readings, key, None, on_scored)
 
 
 def reading_if_known(question: Question) -> Reading | None:
@@ -55,7 +57,7 @@ def long_reading(question: Question, on_scored: OnScored = _ignore) -> Reading:
     if not any(isinstance(error, TooLongError) for error in short.errors.values()):
         return short
     key = _key(question)
-    return _long.get(key, lambda: _read(key, stride_of(key[0]), on_scored))
+    return _in_turn(_long, key, stride_of(key[0]), on_scored)
 
 
 def batch_of(question: Question) -> ScoredBatch:
@@ -73,6 +75,19 @@ def stride_of(info: ModelInfo) -> int:
 def _key(question: Question) -> Key:
     info = find(question.model).info
     return info, question.inputs, question.targets, question.bos and info.bos_id is not None
+
+
+def _in_turn(cache: MakeOnceCache[Reading], key: Key, stride: int | None, on_scored: OnScored) -> Reading:
+    """What is known at once, anything else in turn; a long text lets others go first after each forward pass."""
+
+    def report(done: int, total: int) -> None:
+        on_scored(done, total)
+        if done < total:
+            TURNS.give_way()
+
+    # The turn comes before the cache's lock: whoever makes a reading has a turn to do it.
+    with nullcontext() if key in cache else TURNS.turn():
+        return cache.get(key, lambda: _read(key, stride, report))
 
 
 def _read(key: Key, stride: int | None, on_scored: OnScored) -> Reading:

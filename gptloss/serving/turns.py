@@ -1,0 +1,68 @@
+"""Turns at the processor: as many visitors are served at once as there are cores, the others in the order they came.
+
+Thirty threads that compute at once hand Python's lock to one another after each operation, and all of them finish
+late. In turn each is done sooner, and none waits for one who came later.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Lock, local
+
+# Seconds after which nobody waits any longer: what holds a turn may itself wait for something that this thread holds.
+PATIENCE = 30.0
+# Seconds for which one who computes for long lets others go first, again and again.
+WAY = 1.0
+
+
+class Turns:
+    """At most `places` threads work at once; one who waits longer than `patience` seconds works all the same."""
+
+    def __init__(self, places: int, patience: float = PATIENCE) -> None:
+        self._free, self._patience = places, patience
+        self._lock, self._waiting, self._mine = Lock(), deque[Event](), local()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn and hold it; a thread that holds one already goes on with it."""
+        if getattr(self._mine, "held", False):
+            yield
+            return
+        self._take(self._patience)
+        self._mine.held = True
+        try:
+            yield
+        finally:
+            self._mine.held = False
+            self._pass_on()
+
+    def give_way(self, seconds: float = WAY) -> None:
+        """Let those who wait go first, but for no longer than this; nothing for a thread without a turn."""
+        if getattr(self._mine, "held", False) and self._waiting:
+            self._pass_on()
+            self._take(seconds)
+
+    def _take(self, patience: float) -> None:
+        with self._lock:
+            if self._free > 0:
+                self._free -= 1
+                return
+            called = Event()
+            self._waiting.append(called)
+        if called.wait(patience):
+            return
+        with self._lock:
+            if not called.is_set():  # it goes on without a place, which is given back all the same
+                self._waiting.remove(called)
+                self._free -= 1
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            self._free += 1
+            if self._free > 0 and self._waiting:
+                self._free -= 1
+                self._waiting.popleft().set()
+
+
+TURNS = Turns(max(2, os.cpu_count() or 2))
