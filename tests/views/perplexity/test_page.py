@@ -124,7 +124,7 @@ def test_the_quiz_asks_the_same_of_everybody_and_counts() -> None:
 
 def _wrong_code(key: str) -> list[str]:
     app = page(part="pitfalls", mistake=key)
-    return [app.code[0].value]
+    return [app.code[1].value]  # under the right line
 
 
 def test_why_log_has_the_lectures_product() -> None:
