@@ -78,7 +78,7 @@ def _key(question: Question) -> Key:
 
 
 def _in_turn(cache: MakeOnceCache[Reading], key: Key, stride: int | None, on_scored: OnScored) -> Reading:
-    """What is known at once, anything else in turn; a long text lets others go first after each forward pass."""
+    """Give a known reading at once and make any other in turn; a long text lets others go first after each pass."""
 
     def report(done: int, total: int) -> None:
         on_scored(done, total)

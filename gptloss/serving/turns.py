@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Lock, local
 
-# Seconds after which nobody waits any longer: what holds a turn may itself wait for something that this thread holds.
+# Nobody waits for more seconds than these: the threads that hold the turns may wait for what this thread holds.
 PATIENCE = 30.0
-# Seconds for which one who computes for long lets others go first, again and again.
+# One who computes for long waits at most so many seconds, after each part of the work, while others go first.
 WAY = 1.0
 
 
@@ -38,7 +38,7 @@ class Turns:
             self._pass_on()
 
     def give_way(self, seconds: float = WAY) -> None:
-        """Let those who wait go first, but for no longer than this; nothing for a thread without a turn."""
+        """Let those who wait go first, for at most so many seconds. A thread without a turn gives nothing."""
         if getattr(self._mine, "held", False) and self._waiting:
             self._pass_on()
             self._take(seconds)
