@@ -35,12 +35,13 @@ with ExitStack() as turn:
         from views.loss.headline import headline
         from views.loss.ladder import ladder_and_charts
         from views.shared.keep_position import correct_position, keep_position
-        from views.shared.other_model import other_model, read_other
+        from views.shared.other_model import other_beside, other_model, read_other
         from views.shared.scored_text import stop_if_gone
 
         stop_if_gone()
         try:
-            result = reading(settings.question, lambda done, total: stop_if_gone())
+            with other_beside(settings):
+                result = reading(settings.question, lambda done, total: stop_if_gone())
         except GptlossError as error:
             session.unusable(error)
 

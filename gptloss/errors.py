@@ -1,5 +1,7 @@
 """Errors written for the person who can mend them: what is wrong, the value, the way out."""
 
+from typing import Any
+
 
 class GptlossError(Exception):
     """A mistake that the reader of its one sentence can mend."""
@@ -19,6 +21,10 @@ class TooLongError(GptlossError):
         super().__init__(message)
         self.limit = limit
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets it whole, too."""
+        return type(self), (str(self), self.limit)
+
 
 class NotHereError(GptlossError):
     """A model has to be fetched before it can be used. `name` is what to pull."""
@@ -26,3 +32,6 @@ class NotHereError(GptlossError):
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not on this machine; `gptloss models pull {name}` fetches it.")
         self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)

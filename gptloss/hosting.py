@@ -68,6 +68,11 @@ def profile(environ: Mapping[str, str]) -> Profile:
     return made
 
 
+def has_worker(environ: Mapping[str, str]) -> bool:
+    """Whether a process of its own computes for the visitors."""
+    return environ.get("GPTLOSS_PROFILE") == "hosted"
+
+
 def _models(listed: str, said: list[str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in listed.split(",") if name.strip())
     said += [

@@ -4,6 +4,7 @@ by columns   a part of the vocabulary for all positions: the weights are read on
 by rows      all of the vocabulary for some positions: for a model of which nothing is known but `head`
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from gptloss.models.architectures.tied import Tied
 from gptloss.models.base import LanguageModel
 from gptloss.models.fast.layers import columns
 
+LogProbas = Callable[[Tensor, Tensor], Tensor]
 # Tokens of the vocabulary whose logits are made together: 8 MB for 512 positions.
 COLUMNS = 4_096
 # Positions whose logits are made together otherwise: 26 MB for GPT-2.
@@ -25,6 +27,9 @@ TOGETHER = 1 << 18
 
 def log_probas(model: LanguageModel, hidden: Float[Tensor, "n d"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """ln p of each target, in nats; in float64 if the model computes in it, else in float32."""
+    elsewhere: LogProbas | None = getattr(model, "log_probas", None)  # of a model in another process
+    if elsewhere is not None:
+        return elsewhere(hidden, targets)
     layer = getattr(model, "output_layer", None)
     return _by_columns(layer, hidden, targets) if _is_linear(layer) else _by_rows(model, hidden, targets)
 

@@ -1,5 +1,6 @@
 """Loaded models, shared by all visitors: two large ones at most, because a third may not fit into memory."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -8,9 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gptloss.hosting import has_worker
 from gptloss.models import LanguageModel, ModelInfo, find, load_model
 from gptloss.models.base import Reader
 from gptloss.serving.make_once import MakeOnceCache
+from gptloss.serving.worker.model import WorkerModel
 from gptloss.tokens import Tokenizer
 
 # Many visitors are served faster by one thread each than by all threads in turn.
@@ -70,7 +73,17 @@ def loaded(name: str) -> LoadedModel:
 
 def loaded_as(info: ModelInfo) -> LoadedModel:
     """The same by its description. A checkpoint whose files have changed has another description."""
-    return _loaded[size_of(info)].get(info, lambda: LoadedModel(load_model(info.name)))
+    return _loaded[size_of(info)].get(info, lambda: LoadedModel(_load(info)))
+
+
+def _load(info: ModelInfo) -> LanguageModel:
+    """On a server its weights lie in the worker, once; at home they lie in this process."""
+    return WorkerModel(info) if has_worker(os.environ) else load_model(info.name)
+
+
+def with_weights(name: str) -> LanguageModel:
+    """The model with its weights in this process, for those who change them. Raises `GptlossError` as `loaded`."""
+    return load_model(name) if has_worker(os.environ) else loaded(name).model
 
 
 def in_memory(name: str) -> bool:

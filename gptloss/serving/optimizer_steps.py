@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gptloss.errors import GptlossError
 from gptloss.models import find
-from gptloss.serving.models import loaded, size_of
+from gptloss.serving.models import size_of, with_weights
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of
 from gptloss.training.optimizer_steps import OptimizerStep, OptimizerSteps
@@ -129,7 +129,7 @@ def _is_toy(asked: Steps) -> bool:
 
 def _steps(asked: Steps) -> OptimizerSteps:
     """A copy of the loaded model, which learns from the rows as they were scored. Raises `GptlossError`."""
-    return OptimizerSteps(loaded(asked.question.model).model, batch_of(asked.question), asked.optimizer)
+    return OptimizerSteps(with_weights(asked.question.model), batch_of(asked.question), asked.optimizer)
 
 
 desk = StepDesk()

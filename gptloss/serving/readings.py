@@ -1,5 +1,6 @@
 """Scored rows, shared by all visitors: the same question is computed once."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -9,13 +10,15 @@ from gptloss.scoring.batch import ScoredBatch
 from gptloss.scoring.rows import Row, read_row
 from gptloss.scoring.score import OnScored, score_rows
 from gptloss.serving.make_once import MakeOnceCache
-from gptloss.serving.models import ModelHandle, loaded_as
+from gptloss.serving.models import ModelHandle, in_memory, loaded_as
 from gptloss.serving.question import MOST_CHARACTERS, MOST_TOKENS, Question
 from gptloss.serving.turns import TURNS
 
 MOST_READINGS = 64  # 6 MB each at most under the lecture's model: 8 rows of a full context
 # A text that is read by windows takes 33 MB under GPT-2.
 MOST_LONG = 8
+# Readings that are begun at once beside the threads that ask for them.
+_ahead = ThreadPoolExecutor(32, thread_name_prefix="reading-ahead")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ def reading(question: Question, on_scored: OnScored = _ignore) -> Reading:
 def reading_if_known(question: Question) -> Reading | None:
     """The rows, if somebody has had them scored before. Raises `GptlossError` for a model that nobody knows."""
     return _readings.peek(_key(question))
+
+
+def reading_ahead(question: Question, on_scored: OnScored = _ignore) -> Future[Reading] | None:
+    """Begin to read the rows beside this thread, if the model is loaded; `reading` waits for it and gives them."""
+    if not in_memory(question.model):
+        return None
+    return _ahead.submit(reading, question, on_scored)
 
 
 def long_reading(question: Question, on_scored: OnScored = _ignore) -> Reading:

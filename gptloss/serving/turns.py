@@ -37,19 +37,36 @@ class Turns:
             self._mine.held = False
             self._pass_on()
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave the turn to others while this thread waits for something; then it comes first."""
+        if not getattr(self._mine, "held", False):
+            yield
+            return
+        self._mine.held = False
+        self._pass_on()
+        try:
+            yield
+        finally:
+            self._take(self._patience, first=True)
+            self._mine.held = True
+
     def give_way(self, seconds: float = WAY) -> None:
         """Let those who wait go first, for at most so many seconds. A thread without a turn gives nothing."""
         if getattr(self._mine, "held", False) and self._waiting:
             self._pass_on()
             self._take(seconds)
 
-    def _take(self, patience: float) -> None:
+    def _take(self, patience: float, first: bool = False) -> None:
         with self._lock:
             if self._free > 0:
                 self._free -= 1
                 return
             called = Event()
-            self._waiting.append(called)
+            if first:
+                self._waiting.appendleft(called)
+            else:
+                self._waiting.append(called)
         if called.wait(patience):
             return
         with self._lock:

@@ -1,5 +1,8 @@
 """The other model beside the chosen one: what the trained one gives the same tokens, or the untrained one."""
 
+from collections.abc import Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -7,9 +10,14 @@ from gptloss.errors import GptlossError
 from gptloss.models import DEFAULT_MODEL, is_here
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
-from gptloss.serving.readings import reading, reading_if_known
+from gptloss.serving.readings import reading, reading_ahead, reading_if_known
+from gptloss.serving.turns import TURNS
 from views.visit import access
 from views.visit.settings import Settings
+from views.visit.visitor import stop_without, visitor
+
+# Seconds that a page waits for the other model, after its own numbers are there.
+MOMENT = 0.5
 
 # Where a token stands: the row, the byte of the input at which it is predicted, and its own bytes.
 Place = tuple[int, int, bytes]
@@ -43,6 +51,20 @@ def other_model(batch: ScoredBatch, settings: Settings) -> OtherModel | None:
         return None
     logs = dict(zip(_places(known.batch), known.batch.log_probas.tolist(), strict=True))
     return OtherModel(asked[0], known.batch.loss, tuple(map(logs.get, _places(batch))))
+
+
+@contextmanager
+def other_beside(settings: Settings) -> Iterator[None]:
+    """Let the other model read the rows while this thread does something, and then wait a moment for it."""
+    asked = other_question(settings)
+    begun = None
+    with suppress(GptlossError):
+        if asked and not reading_if_known(asked[1]):
+            begun = reading_ahead(asked[1], stop_without(visitor()))
+    yield
+    if begun:
+        with TURNS.away():
+            wait([begun], MOMENT)
 
 
 def read_other(settings: Settings) -> bool:

@@ -1,5 +1,7 @@
 """Who is looking, and whether they are still connected."""
 
+from collections.abc import Callable
+
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -14,3 +16,17 @@ def visitor() -> str:
 def is_connected(visitor: str) -> bool:
     """Whether the visitor with this session is connected; without a server everybody is."""
     return not runtime.exists() or runtime.get_instance().is_active_session(visitor)
+
+
+class GoneError(Exception):
+    """The visitor for whom something was computed has left."""
+
+
+def stop_without(visitor: str) -> Callable[[int, int], None]:
+    """What a thread beside the page calls after each part of its work: it raises when the visitor has left."""
+
+    def check(done: int, total: int) -> None:
+        if not is_connected(visitor):
+            raise GoneError
+
+    return check

@@ -176,6 +176,9 @@ def plain(model: Model) -> Model:
 
 def kernels_of(model: LanguageModel) -> dict[Shape, Choice]:
     """The kernels that the model multiplies by, by the shape of a matrix; those not named are left to `F.linear`."""
+    known: dict[Shape, Choice] | None = getattr(model, "kernels", None)  # of a model in another process
+    if known is not None:
+        return known
     return {layer.shape: layer.choice for layer in _modules(model) if isinstance(layer, _Chosen)}
 
 

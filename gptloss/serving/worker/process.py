@@ -1,0 +1,207 @@
+"""The worker's side: `python -m gptloss.serving.worker.process` computes what the pages ask for.
+
+Requests come as pickles on standard input and are answered on standard output; the end of the input ends the process.
+Each model has a thread for what is short. Of that, what waits together runs together: to read the weights takes the
+time, and eight texts need that once. Long requests have threads of their own, so nobody waits for the end of a book.
+"""
+
+import logging
+import os
+import pickle
+import signal
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Condition, Lock, Thread
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+from gptloss.corpus.head import log_probas
+from gptloss.errors import GptlossError
+from gptloss.models import LanguageModel, ModelInfo
+from gptloss.models.base import Reader
+from gptloss.models.fast.layers import kernels_of
+from gptloss.scoring.states import ROWS_AT_ONCE, hidden_together
+from gptloss.serving.models import loaded_as
+from gptloss.serving.worker.client import BUSY
+
+# Tokens of a request that is short, and of all that run together.
+SHORT, TOGETHER = 64, 128
+# Readers that are kept; one holds up to 46 MB under SmolLM2.
+MOST_READERS = 16
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked of a model, and the number that the answer carries."""
+
+    number: int
+    what: str
+    info: ModelInfo
+    args: tuple[Any, ...]
+
+    @property
+    def size(self) -> int:
+        """Tokens that are computed."""
+        return int(np.prod(self.args[0].shape[: 2 if self.what == "hidden" else 1]))
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is short and may run with others."""
+        return self.what in ("hidden", "head") and self.size <= SHORT
+
+    @property
+    def long(self) -> bool:
+        """Whether it takes long enough to be kept apart."""
+        return self.what == "log_probas" or (self.what in ("hidden", "head") and self.size > SHORT)
+
+
+Answer = Callable[[int, Any, Exception | None], None]
+
+
+class Bench(Thread):
+    """A thread that does requests in the order they came, and short ones of a kind together."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(daemon=True)
+        self._answer, self._waiting, self._more = answer, deque[Request](), Condition()
+        self.start()
+
+    def add(self, request: Request) -> None:
+        """Do this, too."""
+        with self._more:
+            self._waiting.append(request)
+            self._more.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._more:
+                while not self._waiting:
+                    self._more.wait()
+                requests = self._next()
+            values: list[Any] = [None] * len(requests)
+            told: GptlossError | None = None
+            try:
+                with torch.no_grad():
+                    values = _done(requests)
+            except GptlossError as error:
+                told = error.with_traceback(None)
+            except Exception:
+                _log.exception("%s of %s has failed", requests[0].what, requests[0].info.name)
+                told = GptlossError(BUSY)
+            for request, value in zip(requests, values, strict=True):
+                self._answer(request.number, value, told)
+
+    def _next(self) -> list[Request]:
+        """The one that has waited longest, and those that run with it."""
+        first = self._waiting.popleft()
+        if not first.shared:
+            return [first]
+        chosen, size = [first], first.size
+        for request in [*self._waiting]:
+            fits = size + request.size <= TOGETHER and (first.what == "head" or len(chosen) < ROWS_AT_ONCE)
+            if request.shared and request.what == first.what and fits:
+                chosen.append(request)
+                size += request.size
+                self._waiting.remove(request)
+        return chosen
+
+
+def _done(requests: Sequence[Request]) -> list[Any]:
+    """The answers to requests of a kind."""
+    first = requests[0]
+    model = loaded_as(first.info).model
+    if first.what == "hidden":
+        return _hidden(model, [torch.from_numpy(request.args[0]) for request in requests])
+    if first.what == "head":
+        states = [torch.from_numpy(request.args[0]) for request in requests]
+        logits = model.head(torch.cat(states))
+        return [part.numpy() for part in torch.split(logits, [len(part) for part in states])]
+    if first.what == "log_probas":
+        return [log_probas(model, *map(torch.from_numpy, first.args)).numpy()]
+    if first.what == "read":
+        return [_readers.read(model, *first.args)]
+    return [{"moves": getattr(model, "moves", False), "kernels": kernels_of(model)}]
+
+
+def _hidden(model: LanguageModel, texts: Sequence[torch.Tensor]) -> list[Any]:
+    """Rows of several visitors in one pass; padding on the right changes nothing before it."""
+    if len(texts) == 1:
+        return [model.hidden(texts[0]).numpy()]
+    states = iter(hidden_together(model, [row for rows in texts for row in rows]))
+    return [torch.stack([next(states) for _ in rows]).numpy() for rows in texts]
+
+
+class Readers:
+    """Readers by their numbers, the last ones used."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, Reader] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, model: LanguageModel, number: int, before: Any, ids: Any, left: Sequence[int]) -> Any:
+        """The states of `ids`, which follow `before`; a reader that is not kept reads those again."""
+        with self._lock:
+            for gone in left:
+                self._kept.pop(gone, None)
+            reader = self._kept.pop(number, None)
+        if reader is None or reader.length != len(before):
+            reader = model.reader()
+            if len(before):
+                reader.read(torch.from_numpy(before))
+        states = reader.read(torch.from_numpy(ids)).numpy()
+        with self._lock:
+            self._kept[number] = reader
+            while len(self._kept) > MOST_READERS:
+                self._kept.popitem(last=False)
+        return states
+
+
+_readers = Readers()
+
+
+class Office:
+    """Gives each request to the bench that does it."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers, self._writing = answers, Lock()
+        self._short: dict[str, Bench] = {}
+        self._long = [Bench(self._send) for _ in range(max(1, (os.cpu_count() or 2) // 2))]
+
+    def take(self, request: Request) -> None:
+        """Have it done."""
+        if request.long:
+            self._long[request.number % len(self._long)].add(request)
+        else:
+            name = request.info.name
+            if name not in self._short:
+                self._short[name] = Bench(self._send)
+            self._short[name].add(request)
+
+    def _send(self, number: int, value: Any, error: Exception | None) -> None:
+        message = pickle.dumps((number, value, error), 5)
+        with self._writing:
+            self._answers.write(message)
+            self._answers.flush()
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server; when that ends, this does, too
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    office = Office(answers)
+    while True:
+        try:
+            number, what, info, args = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            os._exit(0)  # without waiting for what is under way
+        office.take(Request(number, what, info, args))
+
+
+if __name__ == "__main__":
+    main()
