@@ -27,7 +27,7 @@ TOGETHER = 1 << 18
 
 def log_probas(model: LanguageModel, hidden: Float[Tensor, "n d"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """ln p of each target, in nats; in float64 if the model computes in it, else in float32."""
-    elsewhere: LogProbas | None = getattr(model, "log_probas", None)  # of a model in another process
+    elsewhere: LogProbas | None = getattr(model, "target_log_probas", None)  # of a model in another process
     if elsewhere is not None:
         return elsewhere(hidden, targets)
     layer = getattr(model, "output_layer", None)

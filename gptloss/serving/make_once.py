@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
+from gptloss.serving.turns import TURNS
+
 T = TypeVar("T")
 
 
@@ -45,10 +47,15 @@ class MakeOnceCache(Generic[T]):
             self._slots.move_to_end(key)
             if self._room_first:
                 self._keep(list(self._slots))
-        with slot.lock:  # others who want the same thing wait here, and only they
+        if not slot.lock.acquire(blocking=False):
+            with TURNS.away():  # others who want the same thing wait here, and only they
+                slot.lock.acquire()
+        try:
             if not slot.values:
                 self._fill(key, slot, make)
             return slot.values[0]  # type: ignore[return-value]
+        finally:
+            slot.lock.release()
 
     def _fill(self, key: Hashable, slot: _Slot, make: Callable[[], T]) -> None:
         try:

@@ -39,7 +39,10 @@ class Turns:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Leave the turn to others while this thread waits for something; then it comes first."""
+        """Leave the turn to others while this thread waits for something.
+
+        Then it goes on at once, and the next turn is given later: it may hold what those who have a turn wait for.
+        """
         if not getattr(self._mine, "held", False):
             yield
             return
@@ -48,7 +51,8 @@ class Turns:
         try:
             yield
         finally:
-            self._take(self._patience, first=True)
+            with self._lock:
+                self._free -= 1
             self._mine.held = True
 
     def give_way(self, seconds: float = WAY) -> None:
@@ -57,16 +61,13 @@ class Turns:
             self._pass_on()
             self._take(seconds)
 
-    def _take(self, patience: float, first: bool = False) -> None:
+    def _take(self, patience: float) -> None:
         with self._lock:
             if self._free > 0:
                 self._free -= 1
                 return
             called = Event()
-            if first:
-                self._waiting.appendleft(called)
-            else:
-                self._waiting.append(called)
+            self._waiting.append(called)
         if called.wait(patience):
             return
         with self._lock:
@@ -82,4 +83,4 @@ class Turns:
                 self._waiting.popleft().set()
 
 
-TURNS = Turns(max(2, os.cpu_count() or 2))
+TURNS = Turns(int(os.environ.get("XT","2")))

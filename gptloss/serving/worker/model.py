@@ -36,7 +36,7 @@ class WorkerModel:
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         return torch.from_numpy(WORKER.ask("head", self.info, hidden.numpy()))
 
-    def log_probas(self, hidden: Float[Tensor, "n d"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    def target_log_probas(self, hidden: Float[Tensor, "n d"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """ln p of each target, in nats: n numbers come back instead of n times V."""
         return torch.from_numpy(WORKER.ask("log_probas", self.info, hidden.numpy(), targets.numpy()))
 
