@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-
 from gptloss.analysis.alignment import AlignedToken, Span
 from gptloss.charts.colours import FAINT, RUNS
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units, proba_text
 
@@ -33,7 +32,7 @@ class TokenPanel:
     colour: str = RUNS[0]
 
 
-def token_chart(panels: Sequence[TokenPanel], units: Units, title: str = "Loss of each token") -> go.Figure:
+def token_chart(panels: Sequence[TokenPanel], units: Units, title: str = "Loss of each token") -> Chart:
     """A panel for each model or text: a bar as wide as the token is long, as high as its loss; one scale for all."""
     room = TITLE + max(_label_room([piece.label for piece in panel.row]) for panel in panels)
     height = len(panels) * (PANEL + room)
@@ -72,7 +71,7 @@ def _flat(labels: Sequence[str]) -> bool:
     return sum(map(len, labels)) <= FLAT
 
 
-def _add_tokens(chart: go.Figure, panel: TokenPanel, axis: str, units: Units) -> None:
+def _add_tokens(chart: Chart, panel: TokenPanel, axis: str, units: Units) -> None:
     chart.add_bar(
         xaxis=f"x{axis}",
         yaxis=f"y{axis}",
@@ -105,7 +104,7 @@ def _add_tokens(chart: go.Figure, panel: TokenPanel, axis: str, units: Units) ->
     )
 
 
-def _add_chosen(chart: go.Figure, panel: TokenPanel, axis: str, units: Units) -> None:
+def _add_chosen(chart: Chart, panel: TokenPanel, axis: str, units: Units) -> None:
     """The chosen token's bar, solid behind the pale one: a shape, because a new shape alone is drawn in no time."""
     for piece in panel.row:
         if piece.j == panel.chosen:
@@ -143,7 +142,7 @@ def _tick_labels(places: Sequence[tuple[float, str]]) -> dict[str, object]:
 
 def difference_chart(
     spans: Sequence[Span], titles: tuple[str, str], units: Units, above: str, colours: tuple[str, str] = RUNS[:2]
-) -> go.Figure:
+) -> Chart:
     """What the first panel paid more than the second for each span; `above` says what a bar above 0 means."""
     gains = [in_units(span.difference, units) for span in spans]
     words = [span.label for span in spans]

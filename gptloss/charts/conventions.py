@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import GUESS, MODEL, TARGET
 from gptloss.charts.corpus import COLOURS
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, quiet_axis
 from gptloss.corpus.conventions import Plan, Window, windows
 from gptloss.numbers import counted
@@ -30,7 +29,7 @@ class PartOfText:
     windows: Sequence[tuple[int, int]]
 
 
-def split_chart(parts: Sequence[PartOfText]) -> go.Figure:
+def split_chart(parts: Sequence[PartOfText]) -> Chart:
     """The text as a band, cut in training and validation, and below it the windows, in batches of two."""
     chart = figure("The text, cut in two", _split_legend(), height=212, left=80)
     shapes, count = [_band(part) for part in parts], dict.fromkeys(COLOURS, 0)
@@ -75,7 +74,7 @@ def _box(part: PartOfText, begins: int, ends: int, strong: bool) -> dict[str, ob
     return {"type": "rect", "x0": begins, "x1": ends, "y0": -0.9, "y1": -0.2, **look}
 
 
-def _add_hovers(chart: go.Figure, parts: Sequence[PartOfText]) -> None:
+def _add_hovers(chart: Chart, parts: Sequence[PartOfText]) -> None:
     """What each part is, in words, over its middle."""
     chart.add_scatter(
         x=[(part.begins + part.ends) / 2 for part in parts],
@@ -88,7 +87,7 @@ def _add_hovers(chart: go.Figure, parts: Sequence[PartOfText]) -> None:
     )
 
 
-def convention_chart(plan: Plan, length: int) -> go.Figure:
+def convention_chart(plan: Plan, length: int) -> Chart:
     """The first windows over a stream of `length` tokens: what the model reads, and of which targets the loss counts.
 
     A window is a row; a text with more of them goes on below.
@@ -128,7 +127,7 @@ def _legend() -> str:
     )
 
 
-def _add_row(chart: go.Figure, row: int, window: Window) -> None:
+def _add_row(chart: Chart, row: int, window: Window) -> None:
     before = window.first - window.start
     chart.add_bar(
         orientation="h",
@@ -145,7 +144,7 @@ def _add_row(chart: go.Figure, row: int, window: Window) -> None:
     )
 
 
-def _add_start(chart: go.Figure) -> None:
+def _add_start(chart: Chart) -> None:
     chart.add_annotation(
         x=0,
         y=1,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT, GUESS, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.corpus.tally import CorpusLoss
 from gptloss.numbers import LOGARITHMS, Units, in_units
@@ -52,7 +52,7 @@ def legend(readings: Sequence[RunLosses]) -> str:
     return parts + (f"; solid {titles[0]}, dashed {titles[1]}" if len(titles) > 1 else "")
 
 
-def ruler_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
+def ruler_chart(readings: Sequence[RunLosses], units: Units) -> Chart:
     """The loss of each part on a ruler from 0 to ln V, with a standard error to each side."""
     rows = [(reading, part, result) for reading in readings for part, result in reading.parts.items()]
     guesses = {in_units(math.log(reading.v), units): reading.v for reading in readings}
@@ -82,7 +82,7 @@ def _row_name(reading: RunLosses, part: str, readings: int) -> str:
 
 
 def _add_mark(
-    chart: go.Figure, place: int, part: str, result: CorpusLoss, units: Units, highest: float, guess: float
+    chart: Chart, place: int, part: str, result: CorpusLoss, units: Units, highest: float, guess: float
 ) -> None:
     loss, colour = in_units(result.loss, units), COLOURS[part]
     error = None if result.loss_stderr is None else in_units(result.loss_stderr, units)
@@ -109,7 +109,7 @@ def _add_mark(
     )
 
 
-def _add_guess(chart: go.Figure, guess: float, v: int, units: Units, line: int) -> None:
+def _add_guess(chart: Chart, guess: float, v: int, units: Units, line: int) -> None:
     log = LOGARITHMS[units].html
     chart.add_shape(
         type="line", x0=guess, x1=guess, yref="paper", y0=0, y1=1, line={"color": GUESS, "dash": "dash", "width": 1.5}
@@ -126,7 +126,7 @@ def _add_guess(chart: go.Figure, guess: float, v: int, units: Units, line: int) 
     )
 
 
-def running_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
+def running_chart(readings: Sequence[RunLosses], units: Units) -> Chart:
     """The running loss of each part, window by window, while it is computed."""
     chart = figure("The running loss", f"mean so far, {units} per token", height=300, left=64)
     for n, reading in enumerate(readings):
@@ -149,7 +149,7 @@ def running_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     return chart
 
 
-def _add_end(chart: go.Figure, x: float, y: float, part: str) -> None:
+def _add_end(chart: Chart, x: float, y: float, part: str) -> None:
     chart.add_annotation(
         x=x,
         y=y,
@@ -162,7 +162,7 @@ def _add_end(chart: go.Figure, x: float, y: float, part: str) -> None:
     )
 
 
-def along_chart(readings: Sequence[RunLosses], look: int | None, units: Units) -> go.Figure:
+def along_chart(readings: Sequence[RunLosses], look: int | None, units: Units) -> Chart:
     """The loss of each window in its place in the text, and each part's mean; the windows of the first are points.
 
     Of more than 600 windows neighbours share a step: their mean over tokens. `look` is the number of the window that
@@ -203,7 +203,7 @@ def merged(windows: Sequence[WindowLoss], size: int) -> list[WindowLoss]:
     ]
 
 
-def _add_windows(chart: go.Figure, windows: Sequence[WindowLoss], reading: RunLosses, n: int, units: Units) -> None:
+def _add_windows(chart: Chart, windows: Sequence[WindowLoss], reading: RunLosses, n: int, units: Units) -> None:
     colour, symbol = COLOURS[windows[0].part], SYMBOLS[windows[0].part]
     chart.add_scatter(
         x=[(window.begins + window.ends) / 2 for window in windows],
@@ -220,7 +220,7 @@ def _add_windows(chart: go.Figure, windows: Sequence[WindowLoss], reading: RunLo
     )
 
 
-def _add_mean(chart: go.Figure, windows: Sequence[WindowLoss], loss: float, colour: str, n: int, of: int) -> None:
+def _add_mean(chart: Chart, windows: Sequence[WindowLoss], loss: float, colour: str, n: int, of: int) -> None:
     chart.add_shape(
         type="line",
         x0=windows[0].begins,
@@ -231,7 +231,7 @@ def _add_mean(chart: go.Figure, windows: Sequence[WindowLoss], loss: float, colo
     )
 
 
-def _add_look(chart: go.Figure, readings: Sequence[RunLosses], look: int | None, units: Units) -> None:
+def _add_look(chart: Chart, readings: Sequence[RunLosses], look: int | None, units: Units) -> None:
     """The chosen window of the first model: a shape, because a new shape alone is drawn in no time."""
     for window in readings[0].windows:
         if window.number == look:

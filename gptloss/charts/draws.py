@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss.charts.colours import RUNS
+from gptloss.charts.figure import Chart
 from gptloss.charts.sampling import AFTER, BARS, BOTTOM, TOP, tall_figure, token_axis
 from gptloss.charts.theme import TEXT_SIZE, plain, quiet_axis
 from gptloss.prediction.sampled import SampledDistribution
@@ -54,7 +54,7 @@ class _Drawn:
         return last if last < MOST_TIMES * longest else longest
 
 
-def draws_chart(choice: SampledDistribution, counts: Int[Tensor, " v"]) -> go.Figure:
+def draws_chart(choice: SampledDistribution, counts: Int[Tensor, " v"]) -> Chart:
     """How often each of the likeliest tokens was drawn, against its probability, two standard deviations around it.
 
     `counts` says how often each of the V tokens was drawn. A share of n draws has the standard deviation
@@ -91,7 +91,7 @@ def _legend(drawn: _Drawn) -> str:
     )
 
 
-def _add_shares(chart: go.Figure, places: list[float], drawn: _Drawn, names: list[str]) -> None:
+def _add_shares(chart: Chart, places: list[float], drawn: _Drawn, names: list[str]) -> None:
     times = [f"drawn {round(share * drawn.n):,} times" for share in drawn.shares]
     expected = [f"expected {drawn.n * p:,.1f} times" for p in drawn.probas]
     chart.add_bar(
@@ -105,7 +105,7 @@ def _add_shares(chart: go.Figure, places: list[float], drawn: _Drawn, names: lis
     )
 
 
-def _add_probas(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
+def _add_probas(chart: Chart, places: list[float], drawn: _Drawn) -> None:
     below = np.minimum(drawn.spread, drawn.probas)
     chart.add_scatter(
         x=drawn.probas,
@@ -117,7 +117,7 @@ def _add_probas(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
     )
 
 
-def _add_counts(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
+def _add_counts(chart: Chart, places: list[float], drawn: _Drawn) -> None:
     """How often, behind each bar; on it if it runs off the axis. As traces: annotations would take far longer."""
     for end, place, share in zip(drawn.ends, places, drawn.shares, strict=True):
         if end > drawn.widest:
@@ -129,7 +129,7 @@ def _add_counts(chart: go.Figure, places: list[float], drawn: _Drawn) -> None:
 
 
 def _add_text(
-    chart: go.Figure,
+    chart: Chart,
     x: Sequence[float],
     y: Sequence[float],
     texts: list[str],

@@ -1,9 +1,9 @@
 """The charts of "Loss, step by step": one position's distribution, and what each token costs."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT, GUESS, MODEL, ON_TARGET, ON_TARGET_SOFT, TARGET, TARGET_SOFT
+from gptloss.charts.figure import Chart
 from gptloss.charts.probabilities import HEIGHT
 from gptloss.charts.theme import MONO, TEXT_SIZE, bars_axis, figure, level, plain, quiet_axis
 from gptloss.measures import uniform_loss
@@ -15,7 +15,7 @@ from gptloss.tokens import text_of
 LABELLED_BARS = 24
 
 
-def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
+def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> Chart:
     """What the model expected at (i, j): its k likeliest tokens, and the target in its place among them."""
     at = batch.index(i, j)
     target, rank = batch.targets[at], int(batch.ranks[at])
@@ -57,7 +57,7 @@ def expected_chart(batch: ScoredBatch, i: int, j: int, k: int = 8) -> go.Figure:
     return chart
 
 
-def losses_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> go.Figure:
+def losses_chart(batch: ScoredBatch, i: int, j: int, units: Units) -> Chart:
     """The loss of each target token as a bar, the mean and ln V as lines, each bar's share of the sum under it.
 
     (i, j) stands out. A bar's `customdata` begins with its number k in the flattened list.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float
 
 from gptloss.charts.colours import FAINT, MODEL
+from gptloss.charts.figure import Chart, Part
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import proba_text
 from gptloss.scoring.predictions import Prediction
@@ -47,7 +47,7 @@ class _Row:
 
 def likeliest_chart(
     title: str, first: Sequence[Prediction], marked: Sequence[Prediction], marks: Sequence[Mark], view: View
-) -> go.Figure:
+) -> Chart:
     """The likeliest tokens and the marked ones as bars, in order, as probabilities or as logits.
 
     `title` is Plotly's markup. `marked` are what the marks stand for, if they are not among the first. The first mark
@@ -58,7 +58,8 @@ def likeliest_chart(
     height = max(HEIGHT, AROUND + round(BAR * (rows[-1].place + 1.2)))
     chart = figure(title, _signs(view, marks), height=height, left=140)
     base = 0.0 if view == "probas" else _baseline(values)
-    bars = go.Bar(
+    bars = Part(
+        type="bar",
         orientation="h",
         x=values - base,
         base=base,

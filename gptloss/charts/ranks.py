@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT, GUESS, MODEL
+from gptloss.charts.figure import Chart, Part
 from gptloss.charts.probabilities import HEIGHT, Mark
 from gptloss.charts.theme import figure, level, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.numbers import counted, proba_text
@@ -41,7 +41,7 @@ def rank_chart(
     others: Sequence[Other] = (),
     top_k: int = 0,
     top_p: float = 1.0,
-) -> go.Figure:
+) -> Chart:
     """All V probabilities from most to least likely, on log axes, with 1/V, the marked tokens and the cuts.
 
     `name` is that of the position, told apart from `others`. The first mark is the target. What top-k (0: off) and
@@ -80,10 +80,11 @@ def _frame(lines: Sequence[Distribution]) -> tuple[float, float]:
     return low - 0.3, high + 0.1 * (high - low) + 0.2
 
 
-def _curve(distribution: Distribution, name: str, colour: str, width: int) -> go.Scatter:
+def _curve(distribution: Distribution, name: str, colour: str, width: int) -> Part:
     ranks = log_spaced_ranks(len(distribution), CURVE_POINTS)
     log_probas = distribution.ordered[ranks - 1]
-    return go.Scatter(
+    return Part(
+        type="scatter",
         x=ranks,
         y=np.exp(log_probas),
         name=name,
@@ -94,10 +95,11 @@ def _curve(distribution: Distribution, name: str, colour: str, width: int) -> go
     )
 
 
-def _target(distribution: Distribution, mark: Mark, foot: float) -> go.Scatter:
+def _target(distribution: Distribution, mark: Mark, foot: float) -> Part:
     """A line from the curve down to the axis."""
     rank = distribution.rank(mark.token.id)
-    return go.Scatter(
+    return Part(
+        type="scatter",
         x=[rank, rank],
         y=[np.exp(distribution.log_proba(mark.token.id)), 10**foot],
         mode="lines+markers",
@@ -116,9 +118,10 @@ def _target_words(distribution: Distribution, mark: Mark) -> dict[str, Any]:
     return {"text": text, "showarrow": False, **at}
 
 
-def _point(distribution: Distribution, mark: Mark) -> go.Scatter:
+def _point(distribution: Distribution, mark: Mark) -> Part:
     """A point on the curve, and its sign above it."""
-    return go.Scatter(
+    return Part(
+        type="scatter",
         x=[distribution.rank(mark.token.id)],
         y=[np.exp(distribution.log_proba(mark.token.id))],
         mode="markers+text",
@@ -179,13 +182,14 @@ def _cut_words(cuts: Sequence[tuple[int, str]], v: int) -> list[dict[str, Any]]:
     ]
 
 
-def cumulative_chart(distribution: Distribution, name: str = "", others: Sequence[Other] = ()) -> go.Figure:
+def cumulative_chart(distribution: Distribution, name: str = "", others: Sequence[Other] = ()) -> Chart:
     """The share of the probability that the r likeliest tokens hold together; half, 90 % and 99 % are marked."""
     v, counts = len(distribution), distribution.holders()
     held = distribution.share(np.array(counts))
     said = " · ".join(f"{word}: {count:,}" for word, count in zip(WORDS, counts, strict=True))
     chart = figure("How many tokens hold the probability", f"{said} of {v:,}", height=340)
-    marks = go.Scatter(
+    marks = Part(
+        type="scatter",
         x=counts,
         y=held,
         mode="markers",
@@ -205,9 +209,10 @@ def cumulative_chart(distribution: Distribution, name: str = "", others: Sequenc
     return chart
 
 
-def _shares(distribution: Distribution, name: str, colour: str, width: int) -> go.Scatter:
+def _shares(distribution: Distribution, name: str, colour: str, width: int) -> Part:
     ranks = log_spaced_ranks(len(distribution), CURVE_POINTS)
-    return go.Scatter(
+    return Part(
+        type="scatter",
         x=ranks,
         y=distribution.share(ranks),
         name=name,
@@ -225,7 +230,7 @@ def _share_words(word: str, share: float, count: int, v: int) -> dict[str, Any]:
     return {"x": np.log10(count), "y": share, "text": text, "showarrow": False, "yanchor": yanchor, **side}
 
 
-def _name_curves(chart: go.Figure, on: bool) -> None:
+def _name_curves(chart: Chart, on: bool) -> None:
     """The names of the curves, in a line below the title."""
     if on:
         top = {"yref": "container", "y": 1 - 58 / chart.layout.height, "yanchor": "top"}

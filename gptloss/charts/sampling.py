@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
 from gptloss.charts.colours import GUESS, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import TEXT_SIZE, bars_axis, figure, plain, proba_axis, quiet_axis, rank_axis
 from gptloss.numbers import proba_text
 from gptloss.prediction.distribution import log_spaced_ranks
@@ -43,7 +43,7 @@ def _height(choice: SampledDistribution) -> int:
     return TOP + BOTTOM + max(LOWEST, round(ROW * (_bar_places(choice)[-1] + 1)))
 
 
-def tall_figure(title: str, legend: str, height: int, left: int = 72) -> go.Figure:
+def tall_figure(title: str, legend: str, height: int, left: int = 72) -> Chart:
     """A figure with room for two lines below its title.
 
     Set its axes by `layout.xaxis = ...`: `update_xaxes` takes ten times as long, and these charts follow a slider.
@@ -53,7 +53,7 @@ def tall_figure(title: str, legend: str, height: int, left: int = 72) -> go.Figu
     return chart
 
 
-def bars_chart(choice: SampledDistribution, title: str = "Before and after") -> go.Figure:
+def bars_chart(choice: SampledDistribution, title: str = "Before and after") -> Chart:
     """The likeliest tokens, each with its probability before and after; a token that is cut off has a hatched bar.
 
     `title` is Plotly's markup.
@@ -84,7 +84,7 @@ def bars_chart(choice: SampledDistribution, title: str = "Before and after") -> 
 
 
 def _add_bars(
-    chart: go.Figure,
+    chart: Chart,
     places: Sequence[float],
     logs: Sequence[float],
     offset: float,
@@ -133,7 +133,7 @@ def token_axis(
     return bars_axis(places, [*marked, *more])
 
 
-def ranks_chart(choice: SampledDistribution) -> go.Figure:
+def ranks_chart(choice: SampledDistribution) -> Chart:
     """All V probabilities by rank on log axes, before and after, and where they are cut off."""
     v, kept = len(choice.logits), choice.kept
     ranks = log_spaced_ranks(v, CURVE_POINTS)
@@ -158,7 +158,7 @@ def _frame(choice: SampledDistribution) -> tuple[float, float]:
 
 
 def _add_curve(
-    chart: go.Figure,
+    chart: Chart,
     ranks: Int[np.ndarray, " n"],
     logs: Float[np.ndarray, " n"],
     line: dict[str, object],
@@ -174,7 +174,7 @@ def _add_curve(
     )
 
 
-def _add_cut(chart: go.Figure, kept: int, v: int) -> None:
+def _add_cut(chart: Chart, kept: int, v: int) -> None:
     """A line between the last rank that is kept and the first that is not."""
     x = math.log10(math.sqrt(kept * (kept + 1)))
     left = kept > math.sqrt(v)

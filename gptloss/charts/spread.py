@@ -4,17 +4,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT
 from gptloss.charts.corpus import COLOURS, DASHES, SYMBOLS, RunLosses, legend
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, plain, quiet_axis
 from gptloss.corpus.context import ContextBand, context_bands
 from gptloss.corpus.tally import BIN
 from gptloss.numbers import Units, in_units
 
 
-def histogram_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
+def histogram_chart(readings: Sequence[RunLosses], units: Units) -> Chart:
     """How the losses of single tokens are spread, as shares of each part; the last bin holds all higher ones too."""
     size = in_units(BIN, units)
     chart = figure("Loss of single tokens", legend(readings), height=340, left=64)
@@ -41,7 +41,7 @@ def histogram_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
     return chart
 
 
-def position_chart(readings: Sequence[RunLosses], units: Units) -> go.Figure:
+def position_chart(readings: Sequence[RunLosses], units: Units) -> Chart:
     """The mean loss against how many tokens of context a target had: why context helps."""
     chart = figure("Loss by context", legend(readings), height=340, left=64)
     names: dict[float, str] = {}

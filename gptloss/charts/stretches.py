@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-
 from gptloss.analysis.words import Stretch, around, costliest
 from gptloss.charts.colours import FAINT, MODEL, TARGET, TARGET_SOFT
+from gptloss.charts.figure import Chart
 from gptloss.charts.surprise import add_loss
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, level, plain, quiet_axis
 from gptloss.numbers import Units, counted, in_units
@@ -28,7 +27,7 @@ class _Bar:
     note: str
 
 
-def costliest_tokens_chart(batch: ScoredBatch, units: Units) -> go.Figure:
+def costliest_tokens_chart(batch: ScoredBatch, units: Units) -> Chart:
     """The ten tokens with the highest losses, between the words that stand around them."""
     losses = -batch.log_probas.double()
     bars = []
@@ -39,14 +38,14 @@ def costliest_tokens_chart(batch: ScoredBatch, units: Units) -> go.Figure:
     return _ranked("The tokens that cost most", bars, losses.sum().item(), units)
 
 
-def costliest_words_chart(words: Sequence[Stretch], units: Units) -> go.Figure:
+def costliest_words_chart(words: Sequence[Stretch], units: Units) -> Chart:
     """The ten words with the highest losses, each the sum over its tokens."""
     most = sorted(words, key=lambda word: -word.loss)[:MOST]
     bars = [_Bar(f"<b>{plain(word.text, 30)}</b>", word.loss, f" · {counted(word.tokens, 'token')}") for word in most]
     return _ranked("The words that cost most", bars, sum(word.loss for word in words), units)
 
 
-def _ranked(title: str, bars: Sequence[_Bar], total: float, units: Units) -> go.Figure:
+def _ranked(title: str, bars: Sequence[_Bar], total: float, units: Units) -> Chart:
     values = [in_units(bar.nats, units) for bar in bars]
     chart = figure(title, f"{units}, and share of the whole text's", height=76 + LINE * len(bars), left=12)
     chart.add_bar(
@@ -85,7 +84,7 @@ def _share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}" if whole else "–"
 
 
-def sentence_chart(sentences: Sequence[Stretch], units: Units) -> go.Figure:
+def sentence_chart(sentences: Sequence[Stretch], units: Units) -> Chart:
     """A bar for each sentence, as wide as it has tokens and as high as its mean: so its area is its sum."""
     total, n = sum(part.loss for part in sentences), sum(part.tokens for part in sentences)
     mean = in_units(total / n, units)

@@ -1,13 +1,13 @@
 """Two charts of "Surprise in a text": what each token cost, and how the model had ranked the tokens."""
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gptloss.analysis.words import RANK_CLASSES, rank_counts, running_mean
 from gptloss.charts.colours import FAINT, MODEL, TARGET, TARGET_SOFT
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units
 from gptloss.scoring.batch import ScoredBatch
@@ -19,7 +19,7 @@ LABELLED = 24
 FLAT = 8
 
 
-def loss_chart(batch: ScoredBatch, k: int, units: Units) -> go.Figure:
+def loss_chart(batch: ScoredBatch, k: int, units: Units) -> Chart:
     """The loss of each token with the running mean, which ends at the text's loss; token k stands out.
 
     Of more than 2,000 tokens, neighbours share a step: their mean, and a paler line at the highest of them.
@@ -69,11 +69,11 @@ def _ends(n: int, size: int) -> Int[Tensor, " m"]:
     return torch.arange(size - 1, n + size - 1, size).clamp(max=n - 1)
 
 
-def _add_bars(chart: go.Figure, losses: Float[Tensor, " n"], batch: ScoredBatch) -> None:
+def _add_bars(chart: Chart, losses: Float[Tensor, " n"], batch: ScoredBatch) -> None:
     chart.add_bar(x0=1, y=losses.numpy(), marker_color=TARGET_SOFT, **_hover(batch))
 
 
-def _add_line(chart: go.Figure, losses: Float[Tensor, " n"], batch: ScoredBatch) -> None:
+def _add_line(chart: Chart, losses: Float[Tensor, " n"], batch: ScoredBatch) -> None:
     look = {"color": TARGET_SOFT, "width": 1, "shape": "hvh"}
     chart.add_scatter(x0=1, y=losses.numpy(), mode="lines", line=look, fill="tozeroy", **_hover(batch))
 
@@ -85,7 +85,7 @@ def _hover(batch: ScoredBatch) -> dict[str, object]:
     }
 
 
-def _add_steps(chart: go.Figure, losses: Float[Tensor, " n"], size: int) -> None:
+def _add_steps(chart: Chart, losses: Float[Tensor, " n"], size: int) -> None:
     stops = _ends(len(losses), size).numpy() + 1
     starts = np.append(0, stops[:-1])
     highest = np.maximum.reduceat(losses.numpy(), starts)
@@ -101,7 +101,7 @@ def _add_steps(chart: go.Figure, losses: Float[Tensor, " n"], size: int) -> None
     )
 
 
-def _add_running_mean(chart: go.Figure, means: Float[Tensor, " m"], ends: Int[Tensor, " m"]) -> None:
+def _add_running_mean(chart: Chart, means: Float[Tensor, " m"], ends: Int[Tensor, " m"]) -> None:
     chart.add_scatter(
         x=ends.numpy() + 1,
         y=means.numpy(),
@@ -112,7 +112,7 @@ def _add_running_mean(chart: go.Figure, means: Float[Tensor, " m"], ends: Int[Te
     add_loss(chart, means[-1].item())
 
 
-def add_loss(chart: go.Figure, loss: float) -> None:
+def add_loss(chart: Chart, loss: float) -> None:
     """The loss of the whole text, in figures, at its height beside the chart."""
     chart.add_annotation(
         x=1,
@@ -128,7 +128,7 @@ def add_loss(chart: go.Figure, loss: float) -> None:
     chart.update_layout(margin_r=92)
 
 
-def _mark(chart: go.Figure, batch: ScoredBatch, k: int, loss: float, n: int) -> None:
+def _mark(chart: Chart, batch: ScoredBatch, k: int, loss: float, n: int) -> None:
     """Token k: a shape and its words, because new ones alone are drawn in no time."""
     half = 0.4 if n <= BARS else 0.0
     place = {"x0": k + 1 - half, "x1": k + 1 + half, "y0": 0, "y1": loss}
@@ -145,7 +145,7 @@ def _mark(chart: go.Figure, batch: ScoredBatch, k: int, loss: float, n: int) -> 
     )
 
 
-def rank_counts_chart(ranks: Int[Tensor, " n"]) -> go.Figure:
+def rank_counts_chart(ranks: Int[Tensor, " n"]) -> Chart:
     """How many tokens were the model's first choice, one of its first ten, hundred, thousand, or came later."""
     counts = rank_counts(ranks)
     n = sum(counts)

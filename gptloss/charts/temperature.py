@@ -2,10 +2,9 @@
 
 import math
 
-import plotly.graph_objects as go
-
 from gptloss.analysis.temperature import TEMPERATURES, TemperatureCurve
 from gptloss.charts.colours import GUESS, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.sampling import tall_figure
 from gptloss.charts.theme import level, quiet_axis
 from gptloss.numbers import LOGARITHMS, Units, in_units
@@ -16,7 +15,7 @@ HEIGHT = 560
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
-def temperature_chart(curve: TemperatureCurve, temperature: float, units: Units) -> go.Figure:
+def temperature_chart(curve: TemperatureCurve, temperature: float, units: Units) -> Chart:
     """The mean loss at temperatures from 0.1 to 10, with T = 1, the minimum, the chosen temperature and ln V."""
     low, high = _frame(curve, units)
     chart = tall_figure("Loss of the whole text", _legend(curve, temperature, units), HEIGHT)
@@ -59,7 +58,7 @@ def _frame(curve: TemperatureCurve, units: Units) -> tuple[float, float]:
     return low - ROOM_BELOW * span, low + (1 + ROOM_ABOVE) * span
 
 
-def _add_blind_guess(chart: go.Figure, loss: float, units: Units) -> None:
+def _add_blind_guess(chart: Chart, loss: float, units: Units) -> None:
     chart.add_shape(level(loss, color=GUESS, dash="dash", width=1.5))
     log = LOGARITHMS[units].html
     chart.add_annotation(
@@ -73,7 +72,7 @@ def _add_blind_guess(chart: go.Figure, loss: float, units: Units) -> None:
     )
 
 
-def _add_marks(chart: go.Figure, curve: TemperatureCurve, units: Units) -> None:
+def _add_marks(chart: Chart, curve: TemperatureCurve, units: Units) -> None:
     """The loss as it is, and the smallest one."""
     best = _on_axis(curve.best)
     marks = [(1.0, curve.loss), *([(curve.best, curve.best_loss)] if best else [])]
@@ -86,7 +85,7 @@ def _add_marks(chart: go.Figure, curve: TemperatureCurve, units: Units) -> None:
     )
 
 
-def _add_now(chart: go.Figure, curve: TemperatureCurve, temperature: float, units: Units, low: float) -> None:
+def _add_now(chart: Chart, curve: TemperatureCurve, temperature: float, units: Units, low: float) -> None:
     """The chosen temperature as a dot with a line down to the axis; only the line where the curve is out of sight."""
     if not _on_axis(temperature):
         return

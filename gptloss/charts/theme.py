@@ -7,7 +7,7 @@ import html
 from collections.abc import Sequence
 from math import ceil, floor, log10
 
-import plotly.graph_objects as go
+from gptloss.charts.figure import Chart
 
 MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 TEXT_SIZE = 14
@@ -23,9 +23,9 @@ def plain(text: str, limit: int = 24) -> str:
     return html.escape(text, quote=False).replace("$", "&#36;")
 
 
-def figure(title: str, subtitle: str, height: int, left: int = 72) -> go.Figure:
+def figure(title: str, subtitle: str, height: int, left: int = 72) -> Chart:
     """An empty figure in the house style. Titles are Plotly markup: pass what is not ours through `plain`."""
-    return go.Figure(
+    return Chart(
         layout={
             "title": {
                 "text": f"<b>{title}</b>",

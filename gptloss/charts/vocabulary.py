@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from gptloss.charts.colours import FAINT, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.probabilities import HEIGHT, Mark
 from gptloss.charts.theme import MONO, TEXT_SIZE, figure, plain, proba_axis, quiet_axis
 from gptloss.numbers import position_name, proba_text
@@ -23,7 +23,7 @@ SEVEN_WORDS = ("a", "effort", "every", "forward", "moves", "you", "zoo")
 SEED = 123
 
 
-def vocabulary_chart(distribution: Distribution, marks: Sequence[Mark], where: str = "") -> go.Figure:
+def vocabulary_chart(distribution: Distribution, marks: Sequence[Mark], where: str = "") -> Chart:
     """Probabilities by index, from 0 to V - 1, on a log axis; the marked tokens stand out.
 
     `where` says which row of the flattened logits it is.
@@ -84,7 +84,7 @@ def _highest_of_each_place(logs: np.ndarray) -> list[int]:
     return [int(part[logs[part].argmax()]) for part in stretches]
 
 
-def seven_words_chart() -> go.Figure:
+def seven_words_chart() -> Chart:
     """The same for the seven words of the book's figure 5.6, before training: what stands at index 1 is p11."""
     logits = torch.randn(len(SEVEN_WORDS), generator=torch.Generator().manual_seed(SEED)).double()
     probas = logits.softmax(-1).tolist()

@@ -83,4 +83,4 @@ class Turns:
                 self._waiting.popleft().set()
 
 
-TURNS = Turns(int(os.environ.get("XT","2")))
+TURNS = Turns(int(os.environ.get("XT", "2")))

@@ -179,20 +179,20 @@ def test_the_token_chart_has_a_panel_for_each_run() -> None:
     first, second = chart.data
     assert (list(first.x), list(first.width), first.offset) == ([0, 2], [2, 3], 0)
     assert list(first.y) == pytest.approx([1 / 0.693147, 2 / 0.693147], rel=1e-4)
-    (chosen,) = chart.layout.shapes
+    (chosen,) = chart.figure.layout.shapes
     assert (chosen.x0, chosen.x1, chosen.xref) == (2, 5, "x")
     assert chosen.y1 == pytest.approx(first.y[1])
     assert (first.marker.color, second.marker.color) == RUNS[:2]
-    assert chart.layout.yaxis.range == chart.layout.yaxis2.range
-    assert chart.layout.yaxis.title.text == "bits"
-    assert "&lt;b&gt;one" in chart.layout.annotations[0].text
-    assert list(chart.layout.xaxis.ticktext) == ["t1", "t2"]
+    assert chart.figure.layout.yaxis.range == chart.figure.layout.yaxis2.range
+    assert chart.figure.layout.yaxis.title.text == "bits"
+    assert "&lt;b&gt;one" in chart.figure.layout.annotations[0].text
+    assert list(chart.figure.layout.xaxis.ticktext) == ["t1", "t2"]
     assert "bits" in first.hovertemplate
 
 
 def test_long_rows_have_no_labels() -> None:
     chart = token_chart([TokenPanel("one", row([1] * 500))], "nats")
-    assert chart.layout.xaxis.ticktext == ()
+    assert chart.figure.layout.xaxis.ticktext == ()
 
 
 def test_the_difference_chart_names_who_was_better() -> None:
@@ -202,5 +202,5 @@ def test_the_difference_chart_names_who_was_better() -> None:
     assert list(bars.y) == [4.0, -1.0]
     assert list(bars.marker.color) == [RUNS[1], RUNS[0]]
     assert [row[0] for row in bars.customdata] == ["tea", "&lt;b"]
-    assert "A minus B" in chart.layout.title.text
-    assert "above 0: B knew better" in chart.layout.title.subtitle.text
+    assert "A minus B" in chart.figure.layout.title.text
+    assert "above 0: B knew better" in chart.figure.layout.title.subtitle.text

@@ -78,12 +78,12 @@ def test_the_ruler_has_both_losses_and_the_blind_guess(reading: RunLosses, units
     assert training.error_x.array[0] == pytest.approx(error * factor)
     assert (training.marker.color, training.marker.symbol) == (COLOURS["training"], "circle")
     assert validation.marker.symbol == "diamond"
-    assert chart.layout.xaxis.range[0] == 0
-    assert chart.layout.xaxis.range[1] > factor * math.log(256)
-    assert chart.layout.xaxis.title.text == f"loss, {units} per token"
+    assert chart.figure.layout.xaxis.range[0] == 0
+    assert chart.figure.layout.xaxis.range[1] > factor * math.log(256)
+    assert chart.figure.layout.xaxis.title.text == f"loss, {units} per token"
     guess = factor * math.log(256)
-    assert [shape.x0 for shape in chart.layout.shapes if shape.line.dash == "dash"] == pytest.approx([guess])
-    said = [note.text for note in chart.layout.annotations]
+    assert [shape.x0 for shape in chart.figure.layout.shapes if shape.line.dash == "dash"] == pytest.approx([guess])
+    said = [note.text for note in chart.figure.layout.annotations]
     assert said[0].startswith(f"<b>{2 * factor:.4f}</b> ± ")
     assert said[-1] == f"blind guess, {'ln' if units == 'nats' else 'log<sub>2</sub>'} 256 = {guess:.4f}"
 
@@ -91,23 +91,23 @@ def test_the_ruler_has_both_losses_and_the_blind_guess(reading: RunLosses, units
 def test_the_ruler_reaches_a_loss_beyond_the_guess_and_names_two_models(reading: RunLosses) -> None:
     other = RunLosses("Other", 4, {"training": reading.parts["validation"]}, reading.windows)
     chart = ruler_chart([reading, other], "nats")
-    assert [shape.x0 for shape in chart.layout.shapes if shape.line.dash == "dash"] == pytest.approx(
+    assert [shape.x0 for shape in chart.figure.layout.shapes if shape.line.dash == "dash"] == pytest.approx(
         [math.log(4), math.log(256)]
     )
-    assert list(chart.layout.yaxis.ticktext) == [
+    assert list(chart.figure.layout.yaxis.ticktext) == [
         "A &lt;b&gt;model&lt;/b&gt;<br>training",
         "A &lt;b&gt;model&lt;/b&gt;<br>validation",
         "Other<br>training",
     ]
     alone = ruler_chart([other], "nats")
-    assert alone.layout.xaxis.range[1] > 5 > math.log(4)
+    assert alone.figure.layout.xaxis.range[1] > 5 > math.log(4)
 
 
 def test_one_window_has_no_error_bar() -> None:
     one = RunLosses("A", 256, {"training": told([[1.0] * 4]).snapshot()}, ())
     chart = ruler_chart([one], "nats")
     assert chart.data[0].error_x.array[0] == 0
-    assert chart.layout.annotations[0].text == "<b>1.0000</b>"
+    assert chart.figure.layout.annotations[0].text == "<b>1.0000</b>"
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
@@ -116,7 +116,9 @@ def test_the_running_loss_ends_at_the_loss(reading: RunLosses, units: Any, facto
     assert list(training.x) == [4, 8, 12]
     assert list(training.y) == pytest.approx([factor, 1.5 * factor, 2 * factor])
     assert validation.y[-1] == pytest.approx(reading.parts["validation"].loss * factor)
-    assert running_chart([reading], units).layout.annotations[1].text == f"<b>validation<br>{5 * factor:.4f}</b>"
+    assert (
+        running_chart([reading], units).figure.layout.annotations[1].text == f"<b>validation<br>{5 * factor:.4f}</b>"
+    )
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
@@ -126,27 +128,29 @@ def test_each_window_stands_in_its_place(reading: RunLosses, units: Any, factor:
     assert list(training.x) == [5, 15, 25]
     assert list(validation.y) == pytest.approx([4 * factor, 6 * factor])
     assert [point[0] for point in validation.customdata] == [4, 5]
-    means = [shape.y0 for shape in chart.layout.shapes if shape.type == "line"]
+    means = [shape.y0 for shape in chart.figure.layout.shapes if shape.type == "line"]
     assert means == pytest.approx([2 * factor, 5 * factor])
-    (look,) = (shape for shape in chart.layout.shapes if shape.type == "rect")
+    (look,) = (shape for shape in chart.figure.layout.shapes if shape.type == "rect")
     assert (look.x0, look.x1) == (10, 20)
-    assert chart.layout.yaxis.title.text == f"{units} per token"
+    assert chart.figure.layout.yaxis.title.text == f"{units} per token"
 
 
 def test_a_choice_changes_nothing_but_the_mark(reading: RunLosses) -> None:
     one, other = along_chart([reading], 1, "nats"), along_chart([reading], 5, "nats")
     assert (
-        one.layout.datarevision == other.layout.datarevision != along_chart([reading], 1, "bits").layout.datarevision
+        one.figure.layout.datarevision
+        == other.figure.layout.datarevision
+        != along_chart([reading], 1, "bits").figure.layout.datarevision
     )
     assert json.loads(one.to_json())["data"] == json.loads(other.to_json())["data"]
-    assert one.layout.shapes != other.layout.shapes
+    assert one.figure.layout.shapes != other.figure.layout.shapes
 
 
 def test_many_windows_share_steps_and_keep_their_mean(reading: RunLosses) -> None:
     many = tuple(WindowLoss(k + 1, "training", k, k + 1, 2, float(k % 7)) for k in range(3 * MOST_STEPS))
     chart = along_chart([RunLosses("A", 9, {"training": reading.parts["training"]}, many)], None, "nats")
     assert len(chart.data[0].x) == MOST_STEPS
-    assert "each step is 3 windows" in chart.layout.title.subtitle.text
+    assert "each step is 3 windows" in chart.figure.layout.title.subtitle.text
     three = merged(many[:4], 3)
     assert [(step.number, step.begins, step.ends, step.tokens) for step in three] == [(1, 0, 3, 6), (4, 3, 4, 2)]
     assert three[0].loss == pytest.approx(1)
@@ -155,8 +159,8 @@ def test_many_windows_share_steps_and_keep_their_mean(reading: RunLosses) -> Non
 def test_the_second_model_is_dashed_and_named(reading: RunLosses, bigram: RunLosses) -> None:
     for chart in (along_chart([reading, bigram], None, "nats"), histogram_chart([reading, bigram], "nats")):
         assert [trace.line.dash for trace in chart.data] == ["solid", "solid", "dash"]
-        assert "dashed Byte bigram" in chart.layout.title.subtitle.text
-        assert "<b>model" not in chart.layout.title.subtitle.text
+        assert "dashed Byte bigram" in chart.figure.layout.title.subtitle.text
+        assert "<b>model" not in chart.figure.layout.title.subtitle.text
     assert along_chart([reading, bigram], None, "nats").data[2].marker.symbol == "circle-open"
 
 
@@ -180,8 +184,8 @@ def test_context_is_cut_in_doubling_stretches(bigram: RunLosses) -> None:
     assert sum(stretch.tokens * stretch.loss for stretch in found) == pytest.approx(-result.log_likelihood)
     chart = position_chart([bigram], "bits")
     assert list(chart.data[0].y) == pytest.approx([stretch.loss / math.log(2) for stretch in found])
-    assert list(chart.layout.xaxis.ticktext) == ["1", "2", "4", "8", "16", "32", "64", "128"]
-    assert chart.layout.xaxis.title.text == "tokens before it in its window"
+    assert list(chart.figure.layout.xaxis.ticktext) == ["1", "2", "4", "8", "16", "32", "64", "128"]
+    assert chart.figure.layout.xaxis.title.text == "tokens before it in its window"
 
 
 @pytest.mark.parametrize("window", [2, 3, 5, 6, 7, 100, 1000])
@@ -202,8 +206,8 @@ def test_the_cut_and_the_windows_are_drawn_to_scale() -> None:
         PartOfText("validation", 90, 100, 4, [(90, 95)]),
     ]
     chart = split_chart(parts)
-    bands = [shape for shape in chart.layout.shapes if shape.y0 == 0.1]
-    boxes = [shape for shape in chart.layout.shapes if shape.y0 == -0.9]
+    bands = [shape for shape in chart.figure.layout.shapes if shape.y0 == 0.1]
+    boxes = [shape for shape in chart.figure.layout.shapes if shape.y0 == -0.9]
     assert [(band.x0, band.x1, band.fillcolor) for band in bands] == [
         (0, 90, COLOURS["training"]),
         (90, 100, COLOURS["validation"]),
@@ -211,13 +215,13 @@ def test_the_cut_and_the_windows_are_drawn_to_scale() -> None:
     assert [(box.x0, box.x1) for box in boxes] == [(0, 10), (10, 20), (20, 30), (90, 95)]
     assert [box.opacity for box in boxes] == [0.75, 0.75, 0.4, 0.75]  # batches of two
     assert list(chart.data[0].customdata[0]) == ["training", 90, 30, 3]
-    assert chart.layout.xaxis.title.text == "character of the text"
+    assert chart.figure.layout.xaxis.title.text == "character of the text"
 
 
 def test_many_windows_share_boxes() -> None:
     spans = [(k, k + 1) for k in range(10 * MOST_BOXES)]
     chart = split_chart([PartOfText("training", 0, len(spans), len(spans), spans)])
-    boxes = [shape for shape in chart.layout.shapes if shape.y0 == -0.9]
+    boxes = [shape for shape in chart.figure.layout.shapes if shape.y0 == -0.9]
     assert len(boxes) <= MOST_BOXES
     assert (boxes[0].x0, boxes[-1].x1) == (0, len(spans))
     assert BATCH == 2
@@ -234,12 +238,12 @@ def test_the_first_windows_are_those_that_are_scored(how: Plan) -> None:
         assert list(trace.base) == [window.start, window.first]
         assert list(trace.x) == [window.first - window.start, window.scored]
         assert list(trace.marker.color) == [READ, TARGET]
-    assert [note.text for note in chart.layout.annotations] == ["start token"] * how.bos
-    assert chart.layout.xaxis.title.text == "token"
-    assert chart.layout.barmode == "overlay"  # else the bars of a window stand beside its name's line
+    assert [note.text for note in chart.figure.layout.annotations] == ["start token"] * how.bos
+    assert chart.figure.layout.xaxis.title.text == "token"
+    assert chart.figure.layout.barmode == "overlay"  # else the bars of a window stand beside its name's line
 
 
 def test_a_text_shorter_than_a_window_has_an_empty_drawing() -> None:
     chart = convention_chart(BOOK, 3)
     assert len(chart.data) == 0
-    assert chart.layout.yaxis.ticktext == ()
+    assert chart.figure.layout.yaxis.ticktext == ()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal
 
-import plotly.graph_objects as go
 import pytest
 import torch
 
@@ -20,6 +19,7 @@ from gptloss.charts.colours import RUNS, TARGET
 from gptloss.charts.compare import TokenPanel
 from gptloss.charts.conventions import PartOfText
 from gptloss.charts.corpus import RunLosses, WindowLoss
+from gptloss.charts.figure import Chart
 from gptloss.charts.perplexity.compression import Size
 from gptloss.charts.perplexity.ruler import RulerMark
 from gptloss.charts.probabilities import Mark
@@ -49,7 +49,7 @@ Units = Literal["nats", "bits"]
 OF_THEIR_OWN = ("loss_ruler_chart", "running_bits_chart")
 
 
-def charts() -> dict[str, Callable[..., go.Figure]]:
+def charts() -> dict[str, Callable[..., Chart]]:
     """Every public function of the package that makes a chart."""
     found = {}
     for module in pkgutil.walk_packages(gptloss.charts.__path__, "gptloss.charts."):
@@ -172,6 +172,13 @@ def test_every_chart_has_an_example(tiny: LanguageModel) -> None:
 @pytest.fixture(scope="module", params=HOSTILE)
 def hostile(request: pytest.FixtureRequest, tiny: LanguageModel) -> Example:
     return Example(tiny, request.param, "nats")
+
+
+@pytest.mark.parametrize("name", charts())
+def test_plotly_knows_every_value(name: str, tiny: LanguageModel) -> None:
+    """The app sends figures unchecked, so each is checked here."""
+    chart = charts()[name](*Example(tiny, "one two. Three", "nats").arguments()[name])
+    assert len(chart.figure.data) == len(chart.to_dict()["data"])
 
 
 @pytest.mark.parametrize("name", charts())

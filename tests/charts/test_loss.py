@@ -27,11 +27,11 @@ def test_expected_shows_the_target_below_a_gap(lecture: ScoredBatch) -> None:
     assert bars.x[-1] == pytest.approx(3.1061e-05, rel=1e-4)
     assert bars.marker.color[-1] == TARGET
     assert "rank 7,247" in bars.text[-1]
-    assert chart.layout.annotations[0].text == "… 7,238 more"
-    shown, left_out = len(bars.x) - 1, int(re.sub(r"\D", "", chart.layout.annotations[0].text))
+    assert chart.figure.layout.annotations[0].text == "… 7,238 more"
+    shown, left_out = len(bars.x) - 1, int(re.sub(r"\D", "", chart.figure.layout.annotations[0].text))
     assert shown + left_out + 1 == lecture.ranks[lecture.index(1, 2)]
-    assert chart.layout.xaxis.title.text == "probability"
-    assert "every effort" in chart.layout.title.text
+    assert chart.figure.layout.xaxis.title.text == "probability"
+    assert "every effort" in chart.figure.layout.title.text
 
 
 def test_a_target_among_the_top_is_marked_in_its_place(gpt2: LanguageModel) -> None:
@@ -41,7 +41,7 @@ def test_a_target_among_the_top_is_marked_in_its_place(gpt2: LanguageModel) -> N
     assert len(bars.x) == 8
     assert bars.marker.color[0] == TARGET
     assert list(bars.marker.color).count(TARGET) == 1
-    assert not chart.layout.annotations
+    assert not chart.figure.layout.annotations
 
 
 def test_the_distribution_is_whole_ordered_and_small(lecture: ScoredBatch) -> None:
@@ -52,11 +52,11 @@ def test_the_distribution_is_whole_ordered_and_small(lecture: ScoredBatch) -> No
     assert (np.diff(curve.y) <= 0).all()
     assert target.x[0] == 7247
     assert target.y[0] == pytest.approx(3.1061e-05, rel=1e-4)
-    assert (chart.layout.xaxis.type, chart.layout.yaxis.type) == ("log", "log")
-    assert chart.layout.xaxis.title.text == "rank, most to least likely"
-    assert chart.layout.title.text == "<b>All 50,257 probabilities</b>"
-    assert chart.layout.shapes[0].y0 == pytest.approx(1 / 50257)
-    assert "1.0000" in chart.layout.title.subtitle.text
+    assert (chart.figure.layout.xaxis.type, chart.figure.layout.yaxis.type) == ("log", "log")
+    assert chart.figure.layout.xaxis.title.text == "rank, most to least likely"
+    assert chart.figure.layout.title.text == "<b>All 50,257 probabilities</b>"
+    assert chart.figure.layout.shapes[0].y0 == pytest.approx(1 / 50257)
+    assert "1.0000" in chart.figure.layout.title.subtitle.text
     assert len(chart.to_json()) < 30_000
 
 
@@ -73,26 +73,26 @@ def test_losses_mean_guess_and_shares(lecture: ScoredBatch, units: str, factor: 
     chart = losses_chart(lecture, 2, 3, units)  # type: ignore[arg-type]
     (bars,) = chart.data
     assert list(bars.y) == pytest.approx([-value * factor for value in lecture.log_probas.tolist()], rel=1e-5)
-    guess, mean = (shape.y0 for shape in chart.layout.shapes)
+    guess, mean = (shape.y0 for shape in chart.figure.layout.shapes)
     assert mean == pytest.approx(10.793964 * factor, abs=1e-4)
     assert guess == pytest.approx(np.log(50257) * factor, abs=1e-4)
-    assert [note.text for note in chart.layout.annotations] == [
+    assert [note.text for note in chart.figure.layout.annotations] == [
         f"mean {mean:.2f}",
         f"blind<br>guess {guess:.2f}",
     ]
-    shares = [float(text.split("<b>")[1].rstrip("%</b>")) for text in chart.layout.xaxis.ticktext]
+    shares = [float(text.split("<b>")[1].rstrip("%</b>")) for text in chart.figure.layout.xaxis.ticktext]
     assert sum(shares) == pytest.approx(100, abs=3)
     assert [entry[0] for entry in bars.customdata] == list(range(6))
     assert max(shares) == shares[5]
     assert [color == TARGET for color in bars.marker.color] == [False] * 5 + [True]
-    assert units in chart.layout.title.subtitle.text
+    assert units in chart.figure.layout.title.subtitle.text
 
 
 def test_many_bars_have_fewer_labels(tiny: LanguageModel) -> None:
     chart = losses_chart(score(tiny, [" a" * 17] * 2), 1, 1, "nats")
     assert len(chart.data[0].y) == 32
     assert chart.data[0].text is None
-    assert len(chart.layout.xaxis.ticktext) == 16
+    assert len(chart.figure.layout.xaxis.ticktext) == 16
 
 
 def test_long_tokens_are_shortened_with_a_mark() -> None:
@@ -100,5 +100,5 @@ def test_long_tokens_are_shortened_with_a_mark() -> None:
 
 
 def test_half_a_character_in_a_title_is_shown_as_its_bytes(tiny: LanguageModel) -> None:
-    title = expected_chart(score(tiny, "I 💙 tea"), 1, 2).layout.title.text
+    title = expected_chart(score(tiny, "I 💙 tea"), 1, 2).figure.layout.title.text
     assert "“I&lt;20 F0 9F&gt;”" in title

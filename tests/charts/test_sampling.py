@@ -113,25 +113,27 @@ def test_the_book_prints_these_figures() -> None:
 )
 def test_the_subtitle_says_what_was_done(sampler: Sampler, says: str) -> None:
     for chart in (bars_chart(book(sampler)), ranks_chart(book(sampler))):
-        assert chart.layout.title.subtitle.text.endswith(f"after: {says}")
+        assert chart.figure.layout.title.subtitle.text.endswith(f"after: {says}")
 
 
 def test_the_token_that_really_came_is_marked_behind_a_gap(lecture: ScoredBatch) -> None:
     chart = bars_chart(lecture_choice(lecture, Sampler()), "p<sub>12</sub>")
     assert len(chart.data[0].x) == BARS + 1
-    assert chart.layout.title.text == "<b>p<sub>12</sub></b>"
-    labels, places = chart.layout.yaxis.ticktext, chart.layout.yaxis.tickvals
+    assert chart.figure.layout.title.text == "<b>p<sub>12</sub></b>"
+    labels, places = chart.figure.layout.yaxis.ticktext, chart.figure.layout.yaxis.tickvals
     assert [label.startswith("<b>▸ ") for label in labels] == [False] * BARS + [True]
     assert "moves" in labels[-1]
     assert places[-1] - places[-2] > 1.5
-    assert chart.layout.xaxis.title.text == "probability"
+    assert chart.figure.layout.xaxis.title.text == "probability"
 
 
 def test_a_target_among_the_likeliest_has_one_bar(gpt2: LanguageModel) -> None:
     batch = score(gpt2, [[16833, 3626]], [[16657, 339]])  # the model's own first choices
     chart = bars_chart(lecture_choice(batch, Sampler()))
     assert len(chart.data[0].x) == BARS
-    assert [label.startswith("<b>▸ ") for label in chart.layout.yaxis.ticktext] == [True] + [False] * (BARS - 1)
+    assert [label.startswith("<b>▸ ") for label in chart.figure.layout.yaxis.ticktext] == [True] + [False] * (
+        BARS - 1
+    )
 
 
 def test_curves_by_rank_and_the_cut(lecture: ScoredBatch) -> None:
@@ -145,11 +147,11 @@ def test_curves_by_rank_and_the_cut(lecture: ScoredBatch) -> None:
     assert after.y == pytest.approx(expected[np.array(after.x) - 1].numpy())
     unkept = (choice.logits.double() / 0.5).softmax(-1).sort(descending=True).values
     assert heated.y == pytest.approx(unkept[np.array(heated.x) - 1].numpy())
-    (line,) = chart.layout.shapes
+    (line,) = chart.figure.layout.shapes
     assert 50 < line.x0 < 51
-    assert chart.layout.annotations[0].text == "50,207 cut off"
-    assert (chart.layout.xaxis.type, chart.layout.yaxis.type) == ("log", "log")
-    assert chart.layout.xaxis.title.text == "rank, most to least likely"
+    assert chart.figure.layout.annotations[0].text == "50,207 cut off"
+    assert (chart.figure.layout.xaxis.type, chart.figure.layout.yaxis.type) == ("log", "log")
+    assert chart.figure.layout.xaxis.title.text == "rank, most to least likely"
     assert len(chart.to_json()) < 9_000
 
 
@@ -158,11 +160,11 @@ def test_greedy_is_one_point_and_no_cut_is_no_line() -> None:
     assert (list(after.x), list(after.y), after.mode) == ([1], [1.0], "markers")
     chart = ranks_chart(book(Sampler(2.0)))
     assert len(chart.data) == 2
-    assert not chart.layout.shapes
+    assert not chart.figure.layout.shapes
 
 
 def test_equal_probabilities_have_ticks_with_their_values() -> None:
-    axis = ranks_chart(SampledDistribution(torch.zeros(256), str, Sampler())).layout.yaxis
+    axis = ranks_chart(SampledDistribution(torch.zeros(256), str, Sampler())).figure.layout.yaxis
     assert list(axis.tickvals) == [0.003, 0.005, 0.007]
     assert list(axis.ticktext) == ["0.003", "0.005", "0.007"]
 
@@ -182,13 +184,13 @@ def test_draws_are_counted_against_their_probability() -> None:
     assert points.x == pytest.approx(p)
     assert points.error_x.array == pytest.approx(2 * np.sqrt(p * (1 - p) / 1000))
     inside = sum(abs(bars.x - p) <= points.error_x.array)
-    assert f"{inside} of 9 bars end within" in chart.layout.title.subtitle.text
+    assert f"{inside} of 9 bars end within" in chart.figure.layout.title.subtitle.text
     assert [text.strip() for text in figures.text] == [
         str(count) for count in drawn[list(shown_ids(choice))].tolist()
     ]
     assert bars.marker.color == DRAWN
-    assert chart.layout.title.text == "<b>1,000 draws</b>"
-    assert chart.layout.xaxis.title.text == "share of the draws"
+    assert chart.figure.layout.title.text == "<b>1,000 draws</b>"
+    assert chart.figure.layout.xaxis.title.text == "share of the draws"
 
 
 def test_all_other_tokens_are_one_bar_that_may_run_off(lecture: ScoredBatch) -> None:
@@ -197,10 +199,10 @@ def test_all_other_tokens_are_one_bar_that_may_run_off(lecture: ScoredBatch) -> 
     chart = draws_chart(choice, drawn)
     bars, points, off, figures = chart.data
     assert len(bars.x) == BARS + 1
-    assert chart.layout.yaxis.ticktext[-1] == "all others"
+    assert chart.figure.layout.yaxis.ticktext[-1] == "all others"
     assert sum(bars.x) == pytest.approx(1)
     assert sum(points.x) == pytest.approx(1)
-    assert chart.layout.xaxis.range[1] < 0.01 < bars.x[-1]
+    assert chart.figure.layout.xaxis.range[1] < 0.01 < bars.x[-1]
     assert [text.strip() for text in off.text] == [f"<b>{round(bars.x[-1] * 1000)} →</b>"]
     assert len(figures.text) == BARS
 
@@ -229,15 +231,17 @@ def test_the_loss_at_every_temperature(curve: TemperatureCurve, units: str, fact
     assert list(marks.x) == [1.0, curve.best]
     assert marks.y == pytest.approx([curve.loss * factor, curve.best_loss * factor])
     assert (now.x[0], now.y[0]) == (2.0, pytest.approx(curve.at(2.0) * factor))
-    blind, dotted = chart.layout.shapes
+    blind, dotted = chart.figure.layout.shapes
     assert blind.y0 == pytest.approx(math.log(256) * factor)
     assert (dotted.x0, dotted.x1) == (2.0, 2.0)
-    assert chart.layout.xaxis.type == "log"
-    assert chart.layout.yaxis.title.text == f"loss, {units} per token"
-    assert f"blind guess, {'ln' if units == 'nats' else 'log<sub>2</sub>'} V" in chart.layout.annotations[0].text
-    low, high = chart.layout.yaxis.range
+    assert chart.figure.layout.xaxis.type == "log"
+    assert chart.figure.layout.yaxis.title.text == f"loss, {units} per token"
+    assert (
+        f"blind guess, {'ln' if units == 'nats' else 'log<sub>2</sub>'} V" in chart.figure.layout.annotations[0].text
+    )
+    low, high = chart.figure.layout.yaxis.range
     assert low < min(*marks.y, blind.y0) < max(*marks.y, blind.y0) < high
-    said = chart.layout.title.subtitle.text
+    said = chart.figure.layout.title.subtitle.text
     assert f"best temperature {curve.best:.2f}: {curve.best_loss * factor:.4f} {units}" in said
     assert f"temperature 1: {curve.loss * factor:.4f}" in said
     assert f"now, 2: {curve.at(2.0) * factor:.4f}" in said
@@ -247,7 +251,7 @@ def test_the_loss_at_every_temperature(curve: TemperatureCurve, units: str, fact
 def test_a_temperature_off_the_axis_has_no_dot(curve: TemperatureCurve, temperature: float) -> None:
     chart = temperature_chart(curve, temperature, "nats")
     assert len(chart.data) == 2
-    assert "now" not in chart.layout.title.subtitle.text
+    assert "now" not in chart.figure.layout.title.subtitle.text
 
 
 @pytest.mark.parametrize(
@@ -263,7 +267,7 @@ def test_the_best_temperature_in_words(curve: TemperatureCurve, best: float, los
     changed = replace(curve, best=best, best_loss=loss)
     assert best_sentence(changed, "nats") == says
     chart = temperature_chart(changed, 1.0, "nats")
-    assert says in chart.layout.title.subtitle.text
+    assert says in chart.figure.layout.title.subtitle.text
     assert list(chart.data[1].x) == [1.0]  # the minimum is not on the axis
     assert "inf" not in json.dumps(chart.to_plotly_json(), default=str).replace("infinite", "")
 
@@ -271,4 +275,4 @@ def test_the_best_temperature_in_words(curve: TemperatureCurve, best: float, los
 def test_equal_logits_are_said_to_be_equal() -> None:
     flat = temperature_curve(score(load_model("uniform"), "tea"))
     assert best_sentence(flat, "nats") == "the same at every temperature: all tokens are equally likely"
-    assert temperature_chart(flat, 1.0, "nats").layout.yaxis.range[0] < math.log(256)
+    assert temperature_chart(flat, 1.0, "nats").figure.layout.yaxis.range[0] < math.log(256)

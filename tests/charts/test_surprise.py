@@ -41,10 +41,10 @@ def test_every_token_has_its_loss_and_the_mean_ends_at_the_loss(
     np.testing.assert_allclose(mean.y, factor * running_mean(-batch.log_probas), rtol=1e-5)
     assert mean.y[-1] == pytest.approx(factor * batch.loss)
     assert list(mean.x) == list(range(1, n + 1))
-    loss, chosen = chart.layout.annotations
+    loss, chosen = chart.figure.layout.annotations
     assert (loss.text, loss.y) == (f"<b>loss<br>{factor * batch.loss:.4f}</b>", pytest.approx(factor * batch.loss))
     assert chosen.text == f"<b>{batch.targets[-1].label}</b> {-factor * batch.log_probas[-1].item():.4f}"
-    assert chart.layout.yaxis.title.text == units
+    assert chart.figure.layout.yaxis.title.text == units
 
 
 def test_past_two_thousand_tokens_neighbours_share_a_step(story: ScoredBatch) -> None:
@@ -58,26 +58,26 @@ def test_past_two_thousand_tokens_neighbours_share_a_step(story: ScoredBatch) ->
     assert (list(running.x[:2]), running.x[-1]) == ([2, 4], 3817)
     assert running.y[-1] == pytest.approx(story.loss)
     assert (means.customdata[1], means.x[1]) == (3, 4)
-    assert "each step is 2 tokens" in chart.layout.title.subtitle.text
+    assert "each step is 2 tokens" in chart.figure.layout.title.subtitle.text
     assert len(chart.to_json()) < 150_000
 
 
 def test_the_chosen_token_is_marked_in_its_place(story: ScoredBatch) -> None:
     batch = part(story, 6)
     chart = loss_chart(batch, 2, "nats")
-    (shape,) = chart.layout.shapes
+    (shape,) = chart.figure.layout.shapes
     assert (shape.x0 + shape.x1) / 2 == pytest.approx(3)
     assert (shape.y0, shape.y1) == (0, pytest.approx(chart.data[0].y[2]))
     assert shape.fillcolor == TARGET
-    assert list(chart.layout.xaxis.ticktext) == [token.label for token in batch.targets]
+    assert list(chart.figure.layout.xaxis.ticktext) == [token.label for token in batch.targets]
 
 
 def test_a_click_changes_nothing_but_the_mark(story: ScoredBatch) -> None:
     """The browser compares `datarevision` and then need not look at the data."""
     one, other = loss_chart(story, 1, "nats"), loss_chart(story, 900, "nats")
-    assert one.layout.datarevision == other.layout.datarevision
-    assert one.layout.datarevision != loss_chart(story, 1, "bits").layout.datarevision
-    assert one.layout.shapes != other.layout.shapes
+    assert one.figure.layout.datarevision == other.figure.layout.datarevision
+    assert one.figure.layout.datarevision != loss_chart(story, 1, "bits").figure.layout.datarevision
+    assert one.figure.layout.shapes != other.figure.layout.shapes
     assert json.loads(one.to_json())["data"] == json.loads(other.to_json())["data"]
 
 
@@ -88,7 +88,7 @@ def test_ranks_are_counted_with_their_share() -> None:
     assert bars.text[0] == "<b>2</b><br>25.0%"
     assert bars.text[4] == "<b>3</b><br>37.5%"
     assert list(bars.customdata) == ["1", "2 to 10", "11 to 100", "101 to 1,000", "over 1,000"]
-    assert (chart.layout.xaxis.title.text, chart.layout.yaxis.title.text) == ("rank", "tokens")
+    assert (chart.figure.layout.xaxis.title.text, chart.figure.layout.yaxis.title.text) == ("rank", "tokens")
 
 
 @pytest.mark.parametrize(("units", "factor"), UNITS)
@@ -99,13 +99,13 @@ def test_the_ten_costliest_tokens_stand_in_their_words(gpt2: LanguageModel, unit
     losses = sorted((-batch.log_probas.double()).tolist(), reverse=True)
     assert list(bars.x) == pytest.approx([factor * loss for loss in losses[:10]])
     assert bars.text[0] == f"{factor * losses[0]:.4f} · {losses[0] / sum(losses):.1%}"
-    texts = [note.text for note in chart.layout.annotations]
+    texts = [note.text for note in chart.figure.layout.annotations]
     assert len(texts) == 10
     costliest = batch.targets[int(batch.log_probas.argmin())].label
     assert costliest in texts[0]
     assert not any("<b>like" in text or "\n" in text or "$" in text for text in texts)
-    assert units in chart.layout.title.subtitle.text
-    assert chart.layout.height > 10 * LINE
+    assert units in chart.figure.layout.title.subtitle.text
+    assert chart.figure.layout.height > 10 * LINE
 
 
 def test_fewer_tokens_have_fewer_bars(lecture: ScoredBatch) -> None:
@@ -118,7 +118,7 @@ def test_the_costliest_words_are_sums_of_tokens(story: ScoredBatch) -> None:
     chart = costliest_words_chart(parts, "bits")
     most = sorted(parts, key=lambda word: -word.loss)
     assert list(chart.data[0].x) == pytest.approx([word.loss / math.log(2) for word in most[:10]])
-    assert most[0].text in chart.layout.annotations[0].text
+    assert most[0].text in chart.figure.layout.annotations[0].text
     share = most[0].loss / (story.loss * len(story))
     assert chart.data[0].text[0] == f"{most[0].loss / math.log(2):.4f} · {most[0].tokens} tokens · {share:.1%}"
 
@@ -132,18 +132,18 @@ def test_the_area_of_a_sentence_is_its_sum(story: ScoredBatch, units: Any, facto
     assert areas == pytest.approx([factor * part.loss for part in parts])
     assert areas.sum() == pytest.approx(factor * story.loss * len(story))
     assert list(bars.x) == [part.first for part in parts]
-    assert chart.layout.shapes[0].y0 == pytest.approx(factor * story.loss)
+    assert chart.figure.layout.shapes[0].y0 == pytest.approx(factor * story.loss)
     assert bars.customdata[0][1:3] == ["he Clock on Harbour Street", "26 tokens"]
     assert float(bars.customdata[0][3]) == pytest.approx(factor * parts[0].loss, abs=1e-4)
 
 
 def test_sentences_have_numbers_where_there_is_room() -> None:
     parts = [Stretch(b"x.", k, k, 1.0) for k in range(300)]
-    axis = sentence_chart(parts, "nats").layout.xaxis
+    axis = sentence_chart(parts, "nats").figure.layout.xaxis
     assert axis.ticktext[0] == "1"
     assert 10 < len(axis.ticktext) <= 16
     assert min(np.diff(axis.tickvals)) >= 300 / 16
-    few = sentence_chart(parts[:3], "nats").layout.xaxis
+    few = sentence_chart(parts[:3], "nats").figure.layout.xaxis
     assert list(few.ticktext) == ["1", "2", "3"]
 
 

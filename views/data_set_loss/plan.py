@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from gptloss.charts.conventions import BATCH, PartOfText, convention_chart, split_chart
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import CONFIG
 from gptloss.corpus import conventions
 from gptloss.corpus.conventions import Plan
@@ -136,7 +136,7 @@ def _context(plan: Plan) -> str:
     return f"In each window the first token is predicted from 1 token, the last from {plan.window:,}.{start}"
 
 
-def _split_chart(place: Layout, plan: Plan) -> go.Figure:
+def _split_chart(place: Layout, plan: Plan) -> Chart:
     return split_chart(
         [
             PartOfText(piece.part, piece.begins, piece.begins + len(piece.text), len(piece.ends), spans)

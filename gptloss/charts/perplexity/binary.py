@@ -1,9 +1,9 @@
 """Binary cross-entropy: a curve for each of two classes, and where an example stands on them."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from gptloss.charts.colours import FAINT, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, quiet_axis
 from gptloss.lessons.binary import binary_loss
 from gptloss.numbers import LOGARITHMS, Units, in_units
@@ -11,7 +11,7 @@ from gptloss.numbers import LOGARITHMS, Units, in_units
 HIGH = 5.0
 
 
-def binary_chart(y: int, p: float, units: Units) -> go.Figure:
+def binary_chart(y: int, p: float, units: Units) -> Chart:
     """-ln p, which counts if y = 1, and -ln(1 - p), which counts if y = 0; the dot is the example."""
     symbol, loss = LOGARITHMS[units].html, in_units(binary_loss(y, p), units)
     top = in_units(HIGH, units)

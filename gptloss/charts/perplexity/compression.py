@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT, GUESS, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import bars_axis, figure, plain, quiet_axis
 
 ROW = 40
@@ -21,7 +20,7 @@ class Size:
     is_code: bool = False
 
 
-def sizes_chart(sizes: Sequence[Size]) -> go.Figure:
+def sizes_chart(sizes: Sequence[Size]) -> Chart:
     """A bar for each."""
     chart = figure("The same text, in bytes", "shorter is better", height=100 + ROW * len(sizes), left=170)
     places = [float(n) for n in range(len(sizes))]
@@ -47,7 +46,7 @@ def _bytes(size: float) -> str:
     return f"{size:,.1f}" if size != int(size) else f"{int(size):,}"
 
 
-def running_bits_chart(bits: Sequence[float], coded: Sequence[int], labels: Sequence[str]) -> go.Figure:
+def running_bits_chart(bits: Sequence[float], coded: Sequence[int], labels: Sequence[str]) -> Chart:
     """The sum of -log2 p after each token, and the bits that the coder has written so far, in whole words."""
     sums = list(accumulate(bits))
     ends = list(range(1, len(sums) + 1))

@@ -1,14 +1,13 @@
 """The entropy of a distribution, added up from its likeliest token on."""
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT, GUESS, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, level, quiet_axis
 from gptloss.lessons.pitfalls.digits import TOP, EntropyCurve
 from gptloss.numbers import Units, in_units
 
 
-def entropy_bound_chart(curve: EntropyCurve, units: Units) -> go.Figure:
+def entropy_bound_chart(curve: EntropyCurve, units: Units) -> Chart:
     """The part of the entropy that the k likeliest tokens show, a lower bound; the entropy is the line above it."""
     ks, sums = curve.points()
     whole, part = in_units(curve.entropy, units), in_units(curve.at(min(TOP, len(curve.logs))), units)

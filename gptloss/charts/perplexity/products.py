@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, power_axis, quiet_axis
 from gptloss.lessons.products import Product
 from gptloss.numbers import LOGARITHMS, Units, in_units, power_text
@@ -16,7 +15,7 @@ POINTS = 200
 HEIGHT = 330
 
 
-def product_chart(product: Product) -> go.Figure:
+def product_chart(product: Product) -> Chart:
     """The product after each token, on a log axis, and what float32 makes of it: 0 from some token on."""
     shown = _shown(len(product.logs))
     powers = [product.logs[n] / math.log(10) for n in shown]
@@ -58,7 +57,7 @@ def product_chart(product: Product) -> go.Figure:
     return chart
 
 
-def log_sum_chart(product: Product, units: Units) -> go.Figure:
+def log_sum_chart(product: Product, units: Units) -> Chart:
     """The sum of the logarithms after each token: a straight walk, no end in sight."""
     shown = _shown(len(product.logs))
     symbol = LOGARITHMS[units].html

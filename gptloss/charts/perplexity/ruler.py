@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import TEXT_SIZE, figure, plain, quiet_axis
 from gptloss.numbers import Units, in_units, nats_to_bits
 
@@ -27,7 +26,7 @@ class RulerMark:
     strong: bool = False
 
 
-def loss_ruler_chart(marks: Sequence[RulerMark], units: Units) -> go.Figure:
+def loss_ruler_chart(marks: Sequence[RulerMark], units: Units) -> Chart:
     """A line with a dot for each loss; each label has a row of its own, so that none covers another."""
     ordered = sorted(marks, key=lambda mark: mark.loss)
     longest = 1.03 * max(ordered[-1].loss, 1e-3)

@@ -1,8 +1,7 @@
 """A changed position, as a waterfall: what it and every later position of its row gains or loses."""
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT, MODEL, TARGET, TRAINED
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, plain, quiet_axis
 from gptloss.lessons.what_if import Branch
 from gptloss.numbers import Units, in_units, position_name
@@ -11,7 +10,7 @@ from gptloss.numbers import Units, in_units, position_name
 BARS, LABELLED = 32, 14
 
 
-def waterfall_chart(branch: Branch, units: Units) -> go.Figure:
+def waterfall_chart(branch: Branch, units: Units) -> Chart:
     """A bar for each position from the changed one on, then the sum; up is worse."""
     touched = list(branch.touched)
     shown, rest = touched[:BARS], touched[BARS:]

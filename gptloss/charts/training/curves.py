@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT, GUESS, MODEL, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import figure, level, quiet_axis
 from gptloss.numbers import LOGARITHMS, Units, in_units
 from gptloss.training.snapshot import Baselines, Snapshot
@@ -25,7 +24,7 @@ def curves_chart(
     *,
     other: Sequence[Snapshot] = (),
     other_title: str = "",
-) -> go.Figure:
+) -> Chart:
     """Training and validation loss of every look, the baselines as lines across, and where over-fitting begins.
 
     `last` is the last step of the run, `batches` the steps of an epoch. Another run is drawn dotted.
@@ -77,7 +76,7 @@ def _levels(reached: Baselines, v: int, units: Units) -> list[tuple[str, float]]
 
 
 def _line(
-    chart: go.Figure, looks: Sequence[Snapshot], name: str, colour: str, units: Units, dash: str, width: float
+    chart: Chart, looks: Sequence[Snapshot], name: str, colour: str, units: Units, dash: str, width: float
 ) -> None:
     losses = [in_units(look.train_loss if name == "training" else look.val_loss, units) for look in looks]
     chart.add_scatter(
@@ -93,7 +92,7 @@ def _line(
     )
 
 
-def _mark(chart: go.Figure, turn: Snapshot, units: Units, last: int, top: float) -> None:
+def _mark(chart: Chart, turn: Snapshot, units: Units, last: int, top: float) -> None:
     """Where over-fitting begins: in words below the curve, if there is room above the training loss."""
     loss, training = in_units(turn.val_loss, units), in_units(turn.train_loss, units)
     chart.add_scatter(

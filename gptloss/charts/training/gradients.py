@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from gptloss.charts.colours import FAINT, GUESS, MODEL, RUNS, TARGET
+from gptloss.charts.figure import Chart
 from gptloss.charts.loss import position_markup
 from gptloss.charts.probabilities import HEIGHT
 from gptloss.charts.theme import MONO, TEXT_SIZE, bars_axis, figure, plain, power_axis, quiet_axis
@@ -29,7 +28,7 @@ def push_text(push: float) -> str:
     return f"{push:+.4f}" if abs(push) >= 1e-3 or push == 0 else f"{push:+.2e}"
 
 
-def pushes_chart(pushes: Sequence[Push], v: int, at: tuple[int, int], units: Units) -> go.Figure:
+def pushes_chart(pushes: Sequence[Push], v: int, at: tuple[int, int], units: Units) -> Chart:
     """How the V logits at a position are pushed: the target up, all others down; the bars add up to 0."""
     values = [-in_units(push.gradient, units) for push in pushes]
     labels = [plain(push.token.label, 15) for push in pushes]
@@ -69,7 +68,7 @@ def pushes_chart(pushes: Sequence[Push], v: int, at: tuple[int, int], units: Uni
     return chart
 
 
-def logit_curve_chart(curve: LogitCurve, at: tuple[int, int], units: Units) -> go.Figure:
+def logit_curve_chart(curve: LogitCurve, at: tuple[int, int], units: Units) -> Chart:
     """The loss of one target as a function of its logit, and the tangent whose slope is p - 1."""
     low = curve.logit - AROUND
     high = max(curve.logit, curve.others) + AROUND
@@ -104,7 +103,7 @@ def logit_curve_chart(curve: LogitCurve, at: tuple[int, int], units: Units) -> g
     return chart
 
 
-def climb_chart(batch: ScoredBatch, steps: Sequence[OptimizerStep]) -> go.Figure:
+def climb_chart(batch: ScoredBatch, steps: Sequence[OptimizerStep]) -> Chart:
     """p of the first targets before the first step and after each, by their logs: e^-99,819 is no float."""
     rows = [steps[0].log_probas_before, *(step.log_probas_after for step in steps)]
     shown = range(min(LINES, len(batch)))
@@ -136,7 +135,7 @@ def climb_chart(batch: ScoredBatch, steps: Sequence[OptimizerStep]) -> go.Figure
     return chart
 
 
-def layers_chart(step: OptimizerStep) -> go.Figure:
+def layers_chart(step: OptimizerStep) -> Chart:
     """The norm of the gradient of each layer, and how far the step moved its weights."""
     places = list(range(len(step.layers)))
     chart = figure(

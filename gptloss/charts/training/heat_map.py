@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-
+from gptloss.charts.figure import Chart
 from gptloss.charts.theme import MONO, figure, plain
 from gptloss.numbers import proba_text
 from gptloss.training.snapshot import Followed
@@ -38,7 +37,7 @@ def layout_of(texts: Sequence[Followed], steps: int) -> Layout:
     return Layout(at + BOTTOM, row, tuple(tops))
 
 
-def heat_map_chart(texts: Sequence[Followed], steps: Sequence[int], unit: str) -> go.Figure:
+def heat_map_chart(texts: Sequence[Followed], steps: Sequence[int], unit: str) -> Chart:
     """A block for each text: a column for each of its tokens, a row for each step; the greener, the likelier.
 
     `unit` is what a token is to the reader: a letter or a token.
@@ -82,7 +81,7 @@ def _quiet() -> dict[str, object]:
     }
 
 
-def _block(chart: go.Figure, text: Followed, steps: Sequence[int], suffix: str) -> None:
+def _block(chart: Chart, text: Followed, steps: Sequence[int], suffix: str) -> None:
     labels = [plain(token) for token in text.tokens]
     chart.add_heatmap(
         z=[[None, *(math.exp(value) for value in row)] for row in text.log_probas],
