@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 from gptloss.models import REGISTRY
@@ -17,6 +18,11 @@ def to_query(settings: Settings, opening: Settings = FIRST) -> dict[str, str | l
 
     `opening` is what the page shows to a visitor who has chosen neither a model nor a text.
     """
+    return dict(_query_of(settings, opening))
+
+
+@lru_cache(maxsize=1024)  # each menu asks for the links to all pages, and most visitors see the same
+def _query_of(settings: Settings, opening: Settings) -> dict[str, str | list[str]]:
     first = FIRST if settings.chosen else opening
     if not settings.text_fits_link:
         settings = _without_texts(settings)

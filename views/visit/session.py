@@ -172,28 +172,29 @@ def start_run(page: Page) -> None:
             named = bool({"input", "target"} & set(_query()))
             state.settings = returned.with_held_texts(state.settings, returned.held(), named)
     elif state.turned:
-        state.settings = _as_shown_on(page)
+        state.settings = _as_shown_on(page, access.pretrained_here())
 
 
 def offer_pages(shown: Iterable[Page]) -> dict[str, dict[str, str | list[str]]]:
     """The query with which the menu opens each page, so that the browser's Back finds no address without one."""
-    queries = {page.file: to_query(_as_shown_on(page), _opening(page)) for page in shown}
+    trained = access.pretrained_here()
+    queries = {page.file: to_query(_as_shown_on(page, trained), first_on(page, trained)) for page in shown}
     st.session_state.offered = {file: _as_lists(query) for file, query in queries.items()}
     return queries
 
 
-def _as_shown_on(shown: Page) -> Settings:
+def _as_shown_on(shown: Page, trained: str | None) -> Settings:
     """The settings as this page would have them: its own example, unless something was chosen."""
     current = settings()
     if current.chosen or (shown == page() and not turned()):
         return current
-    first = _opening(shown)
+    first = first_on(shown, trained)
     return replace(current, **{name: getattr(first, name) for name in (*CHOICES, "source", *OF_TEXT)})
 
 
-def _opening(shown: Page | None = None) -> Settings:
-    """What a page, or the one that is shown, has for a visitor who has chosen nothing."""
-    return first_on(shown or page(), access.pretrained_here())
+def _opening() -> Settings:
+    """What the page has for a visitor who has chosen nothing."""
+    return first_on(page(), access.pretrained_here())
 
 
 def _query() -> dict[str, list[str]]:

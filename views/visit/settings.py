@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -59,7 +60,7 @@ class Settings(
         """What the model is to read; the other fields only say how it is shown."""
         return Question(self.model, self.inputs, self.targets, self.bos)
 
-    @property
+    @cached_property
     def text_fits_link(self) -> bool:
         """Whether all texts are short enough to travel in a link."""
         if sum(len(text) for name, kind in KINDS.items() for text in kind.texts(getattr(self, name))) > LINK_LIMIT:
