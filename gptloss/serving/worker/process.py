@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from threading import Condition, Lock, Thread
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 
 from gptloss.corpus.head import log_probas
@@ -46,8 +45,10 @@ class Request:
 
     @property
     def size(self) -> int:
-        """Tokens that are computed."""
-        return int(np.prod(self.args[0].shape[: 2 if self.what == "hidden" else 1]))
+        """Tokens that are computed together; 0 where that is not known."""
+        if self.what == "hidden":
+            return int(self.args[0].size)
+        return len(self.args[0]) if self.what in ("head", "log_probas") else 0
 
     @property
     def shared(self) -> bool:
@@ -57,7 +58,7 @@ class Request:
     @property
     def long(self) -> bool:
         """Whether it takes long enough to be kept apart."""
-        return self.what == "log_probas" or (self.what in ("hidden", "head") and self.size > SHORT)
+        return self.size > SHORT
 
 
 Answer = Callable[[int, Any, Exception | None], None]
