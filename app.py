@@ -5,9 +5,9 @@ from contextlib import ExitStack
 import streamlit as st
 
 from gptloss.errors import GptlossError
-from gptloss.serving.turns import TURNS
 from views.frame.page import begin
 from views.loss.editor import editor, row_errors
+from views.shared.in_turn import in_turn, stop_if_gone
 from views.visit import pages, session
 
 # Pixels that stand in for the numbers until they are there; with the words above them as high as these.
@@ -30,13 +30,12 @@ with ExitStack() as turn:
             waiting.enter_context(st.spinner("Making the model and scoring the text …"))
             waiting.callback(wait_for_numbers.skeleton(height=NUMBERS).empty)
             waiting.callback(wait_below.skeleton(height=BELOW).empty)
-        turn.enter_context(TURNS.turn())  # until the page has its numbers
+        turn.enter_context(in_turn())  # until the page has its numbers
         from gptloss.serving.readings import reading  # loads torch: not before the page has its title
         from views.loss.headline import headline
         from views.loss.ladder import ladder_and_charts
         from views.shared.keep_position import correct_position, keep_position
         from views.shared.other_model import other_beside, other_model, read_other
-        from views.shared.scored_text import stop_if_gone
 
         stop_if_gone()
         try:

@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+from gptloss.hosting import in_force
+
 # Tokens of a row that a page shows at most. No text has so many characters a token, so a longer one need not be cut
 # into tokens to be refused: 10 MB take 27 s.
-MOST_TOKENS, CHARACTERS = 10_000, 32
+MOST_TOKENS, CHARACTERS = in_force().text, 32
 MOST_CHARACTERS = CHARACTERS * MOST_TOKENS
 
 

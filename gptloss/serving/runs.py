@@ -19,13 +19,20 @@ from gptloss.corpus.run import Part, ScoredPass, score_parts
 from gptloss.corpus.scoring import ScoredWindow
 from gptloss.corpus.tally import CorpusLoss, Tally
 from gptloss.errors import GptlossError
+from gptloss.hosting import in_force
+from gptloss.numbers import counted
 from gptloss.serving.models import loaded
 
-# Runs at work at the same time; ended runs that are kept, and their scored tokens in all, 12 bytes each.
-MOST_RUNNING, MOST_KEPT, MOST_TOKENS = 8, 24, 4_000_000
+# Visitors whose runs are at work at the same time; those of one come one after the other.
+MOST_RUNNING = in_force().runs
+# A run that has worked for so many seconds makes way for a visitor who finds no room.
+MAKES_WAY = 120.0
+# Ended runs that are kept, and their scored tokens in all, 12 bytes each.
+MOST_KEPT, MOST_TOKENS = 24, 4_000_000
 MOST_SECONDS = 1_800
 # Seconds that a visitor may be away, and that a run leaves to others after a forward pass.
 AWAY, PAUSE = 15.0, 0.004
+MADE_WAY = "Stopped so that others can compute, too; it goes on where it was when you start it again."
 BUSY = "Something went wrong here, and it was logged; try again."
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -79,6 +86,11 @@ class BackgroundRun:
         return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
 
     @property
+    def working_for(self) -> float:
+        """Seconds since it was set to work; 0 while it waits."""
+        return time.monotonic() - self._since[0] if self.state == "running" else 0.0
+
+    @property
     def tokens(self) -> int:
         """How many are scored."""
         return sum(tally.tokens for tally in self._tallies.values())
@@ -110,11 +122,11 @@ class BackgroundRun:
             self._thread = Thread(target=self._work, args=(stop, before), daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "") -> None:
         """Ask it to end. What the forward pass under way computes is thrown away."""
         if self.running:
             self._stop.set()
-            self._ended("stopped")
+            self._ended("stopped", why)
 
     def wait(self, seconds: float) -> None:
         """Wait until it has ended, but not longer than this."""
@@ -138,7 +150,7 @@ class BackgroundRun:
             self._ended("done")
         except _StoppedError:
             if self._stop is stop:  # nobody has set it to work again meanwhile
-                self._ended("stopped")
+                self._ended("stopped", self.error)
         except GptlossError as error:
             self._ended("failed", str(error))
         except Exception:
@@ -204,7 +216,7 @@ def find_run(job: Job) -> BackgroundRun | None:
 def start(jobs: list[Job], visitor: str, connected: Callable[[str], bool] = _always) -> None:
     """Set these jobs to work for a visitor, one after the other, instead of what they had under way.
 
-    `connected` tells whether a visitor is still there. Raises `GptlossError` if too many runs are at work.
+    `connected` tells whether a visitor is still there. Raises `GptlossError` if too many others compute.
     """
     leave(visitor, but=jobs)
     before: BackgroundRun | None = None
@@ -212,10 +224,8 @@ def start(jobs: list[Job], visitor: str, connected: Callable[[str], bool] = _alw
         for job in jobs:
             run = _runs.get(job) or BackgroundRun(job)
             idle = not run.running and run.state != "done"
-            if idle and sum(other.running for other in _runs.values()) >= MOST_RUNNING:
-                raise GptlossError(
-                    f"{MOST_RUNNING} runs are under way on this machine; try again when one has ended."
-                )
+            if idle and before is None:
+                _make_room()
             _runs[job] = run
             _runs.move_to_end(job)
             run.visitors[visitor] = time.monotonic()
@@ -224,6 +234,20 @@ def start(jobs: list[Job], visitor: str, connected: Callable[[str], bool] = _alw
                 run.begin(before, connected)
             before = run
         _forget()
+
+
+def _make_room() -> None:
+    """Stop the run that has worked longest if there is no room. Raises `GptlossError` if it has only just begun."""
+    at_work = [run for run in _runs.values() if run.running]
+    if len({min(run.visitors, default="") for run in at_work}) < MOST_RUNNING:
+        return
+    longest = max(at_work, key=lambda run: run.working_for, default=None)
+    if longest is None or longest.working_for < MAKES_WAY:
+        raise GptlossError(
+            f"{counted(MOST_RUNNING, 'other visitor')} compute on this machine; try again in"
+            f" {MAKES_WAY / 60:.0f} minutes, when one of them makes way."
+        )
+    longest.stop(MADE_WAY)
 
 
 def leave(visitor: str, but: list[Job] | None = None) -> None:

@@ -213,9 +213,38 @@ def test_too_many_runs_at_once_are_refused(slow: Event, monkeypatch: pytest.Monk
     jobs = [fresh(TEXT * 20) for _ in range(3)]
     start(jobs[:1], "a")
     start(jobs[1:2], "b")
-    with pytest.raises(GptlossError, match="2 runs are under way on this machine; try again when one has ended"):
+    with pytest.raises(GptlossError, match="2 other visitors compute on this machine; try again in 2 minutes"):
         start(jobs[2:], "c")
     assert find_run(jobs[2]) is None
+
+
+def test_all_runs_of_one_visitor_take_one_place(slow: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "MOST_RUNNING", 2)
+    jobs = [fresh(TEXT * 20) for _ in range(9)]
+    start(jobs[:8], "a")
+    start(jobs[8:], "b")
+    assert [run.state for run in map(find_run, jobs[1:8]) if run] == ["waiting"] * 7
+    slow.set()
+    assert finished(jobs[8]).state == "done"
+
+
+def test_a_run_that_has_worked_for_long_makes_way_and_goes_on_later(
+    slow: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MOST_RUNNING", 1)
+    monkeypatch.setattr(runs, "MAKES_WAY", 0.0)
+    long, other = fresh(TEXT * 20), fresh(TEXT * 20)
+    start([long], "a")
+    first = find_run(long)
+    assert first is not None
+    until(lambda: first.tokens > 0)
+    start([other], "b")
+    assert (first.state, first.error) == ("stopped", runs.MADE_WAY)
+    slow.set()
+    assert finished(other).state == "done"
+    start([long], "a")
+    assert finished(long).state == "done"
+    assert first.error == ""
 
 
 def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

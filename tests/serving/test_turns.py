@@ -5,7 +5,7 @@ from threading import Barrier, Event, Lock, Thread
 
 import pytest
 
-from gptloss.serving.turns import Turns
+from gptloss.serving.turns import BusyError, Turns
 
 
 class Busy:
@@ -120,3 +120,79 @@ def test_nobody_waits_for_ever_and_the_places_come_back() -> None:
         assert turns._free == 0
     assert turns._free == 1
     assert not turns._waiting
+
+
+def test_who_waits_hears_how_many_come_first() -> None:
+    turns, heard = Turns(1), list[int]()
+    third = Event()
+
+    def wait_and_hear() -> None:
+        def waiting(before: int) -> None:
+            heard.append(before)
+            third.set()
+
+        with turns.turn(waiting):
+            pass
+
+    threads = [Thread(target=lambda: turns.turn().__enter__() and None), Thread(target=wait_and_hear)]
+    with turns.turn():
+        for count, thread in enumerate(threads, 1):
+            thread.start()
+            waits(turns, count)
+        assert third.wait(30)
+    turns._pass_on()  # the first of the two never ends its turn
+    for thread in threads:
+        thread.join(30)
+    assert heard[0] == 1
+
+
+def test_too_many_are_refused_with_their_number() -> None:
+    turns = Turns(1, most=1)
+
+    def take() -> None:
+        with turns.turn():
+            pass
+
+    with turns.turn():
+        thread = Thread(target=take)
+        thread.start()
+        waits(turns, 1)
+        with ThreadPoolExecutor(1) as other, pytest.raises(BusyError, match="The queue is full: 1 wait"):
+            other.submit(take).result(30)
+    thread.join(30)
+    assert (turns._free, len(turns._waiting)) == (1, 0)
+
+
+def test_who_leaves_while_waiting_gives_up_the_place() -> None:
+    turns = Turns(1)
+
+    def leave(before: int) -> None:
+        raise ConnectionError
+
+    def take() -> None:
+        with turns.turn(leave):
+            raise AssertionError("it never had a turn")
+
+    with turns.turn(), ThreadPoolExecutor(1) as other, pytest.raises(ConnectionError):
+        other.submit(take).result(30)
+    assert (turns._free, len(turns._waiting)) == (1, 0)
+
+
+def test_who_is_away_leaves_the_turn_to_others_and_goes_on_at_once() -> None:
+    turns, came_back, used = Turns(1), Event(), Event()
+
+    def use() -> None:
+        with turns.turn():
+            used.set()
+            assert came_back.wait(30)  # the first goes on while this one has the turn
+
+    with turns.turn():
+        with turns.away():
+            thread = Thread(target=use)
+            thread.start()
+            assert used.wait(30)
+        came_back.set()
+    thread.join(30)
+    assert turns._free == 1
+    with turns.away():  # without a turn there is nothing to leave
+        assert turns._free == 1

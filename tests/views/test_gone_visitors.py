@@ -8,7 +8,7 @@ from torch import Tensor
 from gptloss.models.architectures.toy import Bigram
 from gptloss.serving.readings import reading_if_known
 from tests.helpers.pages import numbers, opened
-from views.shared import scored_text
+from views.shared import in_turn
 from views.visit import pages
 from views.visit.settings import Settings
 
@@ -26,12 +26,12 @@ def test_the_scoring_ends_before_the_next_pass(page: pages.Page, monkeypatch: py
         return hidden(self, ids)
 
     monkeypatch.setattr(Bigram, "hidden", counted)
-    monkeypatch.setattr(scored_text, "is_connected", lambda visitor: len(passes) < 2)
+    monkeypatch.setattr(in_turn, "is_connected", lambda visitor: len(passes) < 2)
     app = opened(page, model="bigram", input=rows)
     assert not app.exception
     assert len(passes) == 2  # eight rows take a pass each
     assert reading_if_known(Settings(model="bigram", inputs=tuple(rows), targets=None).question) is None
 
-    monkeypatch.setattr(scored_text, "is_connected", lambda visitor: True)
+    monkeypatch.setattr(in_turn, "is_connected", lambda visitor: True)
     assert "–" not in numbers(opened(page, model="bigram", input=rows))
     assert len(passes) == 2 + 8

@@ -274,7 +274,7 @@ def _said(run: BackgroundRun) -> None:
             if run.tokens
             else "before it began."
         )
-        st.text(f"{title}: stopped {after}")
+        st.text(f"{title}: stopped {after} {run.error}".strip())
     elif run.tokens:
         pace = f", {run.tokens / run.seconds:,.0f} a second" if run.seconds > 0.5 else ""
         st.text(f"{title}: {run.tokens:,} tokens scored in {run.seconds:.1f} s{pace}.{_agreement(run)}")

@@ -11,12 +11,12 @@ from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import batch_of, long_reading, stride_of
 from views.components.token_strip import batch_data
+from views.shared.in_turn import in_turn, stop_if_gone
 from views.shared.keep_position import correct_position, keep_position
 from views.shared.row_errors import row_error_card, start_of
 from views.visit import session
 from views.visit.rows import row_texts
 from views.visit.settings import Settings
-from views.visit.visitor import is_connected, visitor
 
 # A text of this many tokens is scored before a bar would be read.
 QUICK = 300
@@ -29,7 +29,8 @@ def explored(settings: Settings) -> ScoredBatch | None:
     """
     place = st.empty()
     try:
-        found = long_reading(settings.question, lambda done, total: report(place, done, total))
+        with in_turn():
+            found = long_reading(settings.question, lambda done, total: report(place, done, total))
     except GptlossError as error:
         session.unusable(error)
     place.empty()
@@ -62,12 +63,6 @@ def report(place: DeltaGenerator, done: int, total: int) -> None:
     stop_if_gone()
     if total > QUICK:
         place.progress(done / total, f"{done:,} of {total:,} tokens scored")
-
-
-def stop_if_gone() -> None:
-    """End the run of a visitor who is not connected any more."""
-    if not is_connected(visitor()):
-        st.stop()
 
 
 def _windows(batch: ScoredBatch, settings: Settings) -> None:

@@ -17,6 +17,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from gptloss.errors import GptlossError
+from gptloss.hosting import in_force
 from gptloss.models.base import ModelInfo
 from gptloss.serving.turns import TURNS
 
@@ -28,6 +29,11 @@ TRIES = 2
 DIED = "The process that computes has ended twice on this; it is started again. Try a shorter text or another model."
 BUSY = "Something went wrong here, and it was logged; try again."
 _log = logging.getLogger(__name__)
+
+
+def _home() -> dict[str, str]:
+    """What the worker is told: it computes itself, within the memory that the profile gives it."""
+    return {"GPTLOSS_PROFILE": "local", "GPTLOSS_MEMORY_MB": str(in_force().memory)}
 
 
 class LostError(Exception):
@@ -59,7 +65,7 @@ class _Process:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | threads | {"PYTHONPATH": paths, "GPTLOSS_PROFILE": "local"},
+            env=os.environ | threads | _home() | {"PYTHONPATH": paths},
         )
         self.heard, self.alive = time.monotonic(), True
         self._slots: dict[int, _Slot] = {}

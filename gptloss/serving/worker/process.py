@@ -12,6 +12,7 @@ import signal
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Condition, Lock, Thread
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ import torch
 
 from gptloss.corpus.head import log_probas
 from gptloss.errors import GptlossError
+from gptloss.hosting import in_force
 from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.base import Reader
 from gptloss.models.fast.layers import kernels_of
@@ -29,6 +31,7 @@ from gptloss.serving.worker.client import BUSY
 
 # Tokens of a request that is short, and of all that run together.
 SHORT, TOGETHER = 64, 128
+FULL = "{} needs more memory than this server gives it; choose a smaller model or a shorter text."
 # Readers that are kept; one holds up to 46 MB under SmolLM2.
 MOST_READERS = 16
 _log = logging.getLogger(__name__)
@@ -89,11 +92,8 @@ class Bench(Thread):
             try:
                 with torch.no_grad():
                     values = _done(requests)
-            except GptlossError as error:
-                told = error.with_traceback(None)
-            except Exception:
-                _log.exception("%s of %s has failed", requests[0].what, requests[0].info.name)
-                told = GptlossError(BUSY)
+            except Exception as error:
+                told = _sentence(error, requests[0])
             for request, value in zip(requests, values, strict=True):
                 self._answer(request.number, value, told)
 
@@ -110,6 +110,16 @@ class Bench(Thread):
                 size += request.size
                 self._waiting.remove(request)
         return chosen
+
+
+def _sentence(error: Exception, request: Request) -> GptlossError:
+    """What a visitor reads of an error; one of the program is logged."""
+    if isinstance(error, GptlossError):
+        return error.with_traceback(None)
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):  # the second is PyTorch's way to say so
+        return GptlossError(FULL.format(request.info.name))
+    _log.error("%s of %s has failed", request.what, request.info.name, exc_info=error)
+    return GptlossError(BUSY)
 
 
 def _done(requests: Sequence[Request]) -> list[Any]:
@@ -190,8 +200,18 @@ class Office:
             self._answers.flush()
 
 
+def _keep_within(megabytes: int) -> None:
+    """Take no more memory than this: what does not fit fails, and the machine goes on. Linux only."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        if megabytes and sys.platform == "linux":
+            resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000, megabytes * 1_000_000))
+
+
 def main() -> None:
     """Answer until nobody asks any more."""
+    _keep_within(in_force().memory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server; when that ends, this does, too
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer

@@ -231,3 +231,40 @@ def test_the_profile_decides(monkeypatch: pytest.MonkeyPatch, worker: Worker) ->
     assert isinstance(models.loaded("bigram").model, WorkerModel)
     assert not isinstance(models.with_weights("bigram"), WorkerModel)
     models.unload_all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
+def test_what_needs_more_memory_than_the_profile_gives_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(client, "_home", lambda: {"GPTLOSS_PROFILE": "local", "GPTLOSS_MEMORY_MB": "1500"})
+    made, info = Worker(), find(str(folder)).info
+    try:
+        with pytest.raises(GptlossError, match="needs more memory than this server gives it; choose a smaller"):
+            made.ask("head", info, np.zeros((1_000_000, 32), dtype=np.float32))  # 1.2 GB of logits
+        first = made.process
+        assert made.ask("hidden", info, np.zeros((1, 4), dtype=np.int64)).shape == (1, 4, 32)
+        assert made.process == first  # the others go on
+    finally:
+        made.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let a mapped file be cut")
+def test_cut_in_place_a_model_file_ends_the_worker_and_not_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The weights are mapped, so reading them is a bus error; the new worker finds the file cut and says so."""
+    place = tmp_path / "cut"
+    save_gpt2(place, n_embd=128)
+    info, made = find(str(place)).info, Worker()
+    ids = np.zeros((1, 4), dtype=np.int64)
+    try:
+        made.ask("hidden", info, ids)
+        with (place / "model.safetensors").open("r+b") as stream:
+            stream.truncate(4096)
+        with pytest.raises(GptlossError, match="is cut short or damaged"), caplog.at_level(logging.WARNING):
+            made.ask("hidden", info, ids)
+        assert f"has ended with status -{signal.SIGBUS.value}" in caplog.text
+        assert made.ask("load", find("bigram").info) == {"moves": False, "kernels": {}}
+    finally:
+        made.end()

@@ -224,4 +224,6 @@ def test_a_busy_machine_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "MOST_RUNNING", 0)
     app = opened(PAGE, model="bigram")
     button(app, "Run").click().run()
-    assert "0 runs are under way on this machine; try again when one has ended." in texts(app)
+    assert "0 other visitors compute on this machine; try again in 2 minutes, when one of them makes way." in texts(
+        app
+    )
