@@ -6,7 +6,7 @@ TORCH_INDEX ?=
 # Nothing is compiled beforehand: Python does that with what it imports, and most is never imported.
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet --no-compile
 
-.PHONY: run test lint format screenshots chromium pretrained
+.PHONY: run test lint format screenshots load soak chromium pretrained
 
 run: .venv/app pretrained
 	.venv/bin/streamlit run server.py --server.address 127.0.0.1
@@ -26,6 +26,13 @@ format: .venv/dev
 
 screenshots: .venv/dev chromium pretrained
 	.venv/bin/python tests/screenshots.py
+
+# How many visitors a hosted app holds, about five minutes; and whether it still does after 5,000 updates, about eight.
+load: .venv/dev pretrained
+	.venv/bin/python benchmarks/load.py --visitors 1 20 100 200 --together 300 --idle 500
+
+soak: .venv/dev pretrained
+	.venv/bin/python benchmarks/load.py --visitors 1 --seconds 5 --soak 5000
 
 .venv/app: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -58,7 +58,13 @@ def reading_ahead(question: Question, on_scored: OnScored = _ignore) -> Future[R
     """Begin to read the rows beside this thread, if the model is loaded; `reading` waits for it and gives them."""
     if not in_memory(question.model):
         return None
-    return _ahead.submit(reading, question, on_scored)
+    return _ahead.submit(_read_first, question, on_scored)
+
+
+def _read_first(question: Question, on_scored: OnScored) -> Reading:
+    """For a visitor who is being served: before those who wait."""
+    with TURNS.turn(first=True):
+        return reading(question, on_scored)
 
 
 def long_reading(question: Question, on_scored: OnScored = _ignore) -> Reading:

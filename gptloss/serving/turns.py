@@ -9,13 +9,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Event, Lock, local
 
 from gptloss.errors import GptlossError
 from gptloss.hosting import in_force
 
-# Nobody waits for more seconds than these: the threads that hold the turns may wait for what this thread holds.
-PATIENCE = 30.0
+# Nobody waits for more seconds than these, whatever the threads do that hold the turns.
+PATIENCE = 300.0
+# So many may have left their turn to wait for something. What is in the making stays in the caches until it is drawn.
+MOST_AWAY = 24
 # One who computes for long waits at most so many seconds, after each part of the work, while others go first.
 WAY = 1.0
 # How often one who waits hears of it.
@@ -28,6 +31,14 @@ class BusyError(GptlossError):
     """Too many wait already."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One who waits to be called in."""
+
+    first: bool
+    heard: Event = field(default_factory=Event)
+
+
 def _say_nothing(before: int) -> None:
     """Nobody wants to hear of it."""
 
@@ -35,27 +46,30 @@ def _say_nothing(before: int) -> None:
 class Turns:
     """At most `places` threads work at once; one who waits longer than `patience` seconds works all the same."""
 
-    def __init__(self, places: int, patience: float = PATIENCE, most: int | None = None) -> None:
-        self._free, self._patience, self._most = places, patience, most
-        self._lock, self._waiting, self._mine = Lock(), deque[Event](), local()
+    def __init__(
+        self, places: int, patience: float = PATIENCE, most: int | None = None, most_away: int = MOST_AWAY
+    ) -> None:
+        self._free, self._away, self._most_away = places, 0, most_away
+        self._patience, self._most = patience, most
+        self._lock, self._waiting, self._mine = Lock(), deque[_Call](), local()
 
     @contextmanager
-    def turn(self, waiting: Waiting = _say_nothing) -> Iterator[None]:
+    def turn(self, waiting: Waiting = _say_nothing, first: bool = False) -> Iterator[None]:
         """Wait for a turn and hold it; a thread that holds one already goes on with it.
 
-        `waiting` hears each second how many come first; an error that it raises ends the waiting. Raises `BusyError`
-        if too many wait.
+        `waiting` hears each second how many come first; an error that it raises ends the waiting. Who works for
+        somebody that is being served comes `first`. Raises `BusyError` if too many wait.
         """
         if getattr(self._mine, "held", False):
             yield
             return
-        self._take(self._patience, waiting, self._most)
+        self._take(self._patience, waiting, first, self._most)
         self._mine.held = True
         try:
             yield
         finally:
             self._mine.held = False
-            self._pass_on()
+            self._count(free=1)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -67,60 +81,69 @@ class Turns:
             yield
             return
         self._mine.held = False
-        self._pass_on()
+        self._count(free=1, away=1)
         try:
             yield
         finally:
-            with self._lock:
-                self._free -= 1
+            self._count(free=-1, away=-1)
             self._mine.held = True
 
     def give_way(self, seconds: float = WAY) -> None:
         """Let those who wait go first, for at most so many seconds. A thread without a turn gives nothing."""
         if getattr(self._mine, "held", False) and self._waiting:
-            self._pass_on()
+            self._count(free=1)
             self._take(seconds)
 
-    def _take(self, patience: float, waiting: Waiting = _say_nothing, most: int | None = None) -> None:
+    def _take(
+        self, patience: float, waiting: Waiting = _say_nothing, first: bool = False, most: int | None = None
+    ) -> None:
+        call = _Call(first)
         with self._lock:
-            if self._free > 0:
-                self._free -= 1
-                return
-            if most is not None and len(self._waiting) >= most:
+            if most is not None and not first and len(self._waiting) >= most:
                 raise BusyError(f"The queue is full: {len(self._waiting):,} wait for an answer here.")
-            called = Event()
-            self._waiting.append(called)
+            if first:
+                self._waiting.appendleft(call)
+            else:
+                self._waiting.append(call)
+            self._admit()
         until = time.monotonic() + patience
         try:
-            while not called.wait(max(0.0, min(SECOND, until - time.monotonic()))) and time.monotonic() < until:
-                waiting(self._before(called))
+            while not call.heard.wait(max(0.0, min(SECOND, until - time.monotonic()))) and time.monotonic() < until:
+                waiting(self._before(call))
         except BaseException:
-            self._leave(called)
+            self._leave(call)
             raise
         with self._lock:
-            if not called.is_set():  # it goes on without a place, which is given back all the same
-                self._waiting.remove(called)
+            if not call.heard.is_set():  # it goes on without a place, which is given back all the same
+                self._waiting.remove(call)
                 self._free -= 1
 
-    def _before(self, called: Event) -> int:
+    def _before(self, call: _Call) -> int:
         """How many come first."""
         with self._lock:
-            return self._waiting.index(called) if called in self._waiting else 0
+            return self._waiting.index(call) if call in self._waiting else 0
 
-    def _leave(self, called: Event) -> None:
+    def _leave(self, call: _Call) -> None:
         """Wait no longer; a turn that was just given goes to the next one."""
         with self._lock:
-            if called in self._waiting:
-                self._waiting.remove(called)
-                return
-        self._pass_on()
+            if call in self._waiting:
+                self._waiting.remove(call)
+            else:
+                self._free += 1
+            self._admit()
 
-    def _pass_on(self) -> None:
+    def _count(self, free: int, away: int = 0) -> None:
+        """So many places more, and so many more who are away."""
         with self._lock:
-            self._free += 1
-            if self._free > 0 and self._waiting:
-                self._free -= 1
-                self._waiting.popleft().set()
+            self._free += free
+            self._away += away
+            self._admit()
+
+    def _admit(self) -> None:
+        """Call in those for whom there is a place; new ones only while few are away."""
+        while self._waiting and self._free > 0 and (self._waiting[0].first or self._away < self._most_away):
+            self._free -= 1
+            self._waiting.popleft().heard.set()
 
 
 TURNS = Turns(max(2, os.cpu_count() or 2), most=in_force().queue)

@@ -140,7 +140,7 @@ def test_who_waits_hears_how_many_come_first() -> None:
             thread.start()
             waits(turns, count)
         assert third.wait(30)
-    turns._pass_on()  # the first of the two never ends its turn
+    turns._count(free=1)  # the first of the two never ends its turn
     for thread in threads:
         thread.join(30)
     assert heard[0] == 1
@@ -196,3 +196,24 @@ def test_who_is_away_leaves_the_turn_to_others_and_goes_on_at_once() -> None:
     assert turns._free == 1
     with turns.away():  # without a turn there is nothing to leave
         assert turns._free == 1
+
+
+def test_few_are_away_at_once_and_their_helpers_come_first() -> None:
+    turns, order, lock = Turns(1, most_away=1), list[str](), Lock()
+
+    def work(name: str, first: bool = False) -> None:
+        with turns.turn(first=first), lock:
+            order.append(name)
+
+    threads = [Thread(target=work, args=("later",)), Thread(target=work, args=("helper", True))]
+    with turns.turn():
+        with turns.away():
+            threads[0].start()
+            waits(turns, 1)  # there is a place, but one is away already
+            threads[1].start()
+            threads[1].join(30)
+        with lock:
+            assert order == ["helper"]
+    threads[0].join(30)
+    assert order == ["helper", "later"]
+    assert turns._free == 1
