@@ -6,7 +6,7 @@
 Each visitor opens a page and then types another text every `--every` seconds; an update is timed from the message to
 the end of the script. `--together N` lets N visitors open one link within two seconds, `--pages` takes every page
 that reads a text in turn, `--idle N` opens N visits that do nothing. `--soak N` is N updates over 200 visits, each of
-which leaves after its share; it fails if memory grows by more than 50 MB after the first tenth, or if an update fails.
+which leaves after its share; it fails if memory grows by more than 50 MB after the first tenth, or an update fails.
 Prints p50, p95, the slowest, errors, and how busy the server (with its worker) and this client were. Writes
 benchmarks/results/load.json.
 """

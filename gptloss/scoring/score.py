@@ -24,6 +24,8 @@ from gptloss.scoring.states import States, hidden_states
 TOP = 10
 # Called with the number of tokens scored so far, and of all.
 OnScored = Callable[[int, int], None]
+# States and targets to what `measure` gives, and the logits if they are asked for.
+Measure = Callable[[Tensor, Tensor, bool], tuple[Tensor, ...]]
 
 
 def score(
@@ -61,11 +63,15 @@ def score(
 
 
 def score_rows(
-    model: LanguageModel, rows: Sequence[Row], stride: int | None = None, report: OnScored = lambda done, total: None
+    model: LanguageModel,
+    rows: Sequence[Row],
+    stride: int | None = None,
+    report: OnScored = lambda done, total: None,
+    keep_logits: bool = True,
 ) -> ScoredBatch:
     """Score rows that `read_row` made; `report` hears how many tokens are done, after each forward pass.
 
-    The logits of few positions are kept for a while, see `gptloss.scoring.recent`.
+    The logits of few positions are kept for a while, see `gptloss.scoring.recent`, unless nobody will look at them.
 
     Raises `GptlossError` if there is no row, for a stride that is not 1 to the context, and if a loss is no number.
     """
@@ -76,7 +82,7 @@ def score_rows(
         raise GptlossError(f"A stride of {stride:,} leaves out tokens or stands still; use 1 to {limit:,}.")
     parts: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
     done, total = 0, sum(len(row.targets) for row in rows)
-    short = total <= recent.SHORT
+    short = keep_logits and total <= recent.SHORT
     for run in hidden_states(model, rows, stride):
         for states, columns in zip(run, _scored(model, rows, run, short), strict=True):
             parts[states.row].append(columns)
@@ -110,15 +116,21 @@ def _scored(
     lengths = [len(states.hidden) for states in run]
     hidden = torch.cat([states.hidden for states in run])
     ids = ids_of(token for s in run for token in rows[s.row].targets[s.start : s.start + len(s.hidden)])
-    measured = [
-        (*_measure(logits, ids[start : start + CHUNK]), *([logits] if short else []))
-        for start, logits in logits_by_chunks(model, hidden)
-    ]
+    elsewhere: Measure | None = getattr(model, "measured", None)  # of a model in another process
+    if elsewhere is None:
+        chunks = logits_by_chunks(model, hidden)
+        measured = [
+            (*measure(logits, ids[start : start + CHUNK]), *([logits] if short else [])) for start, logits in chunks
+        ]
+    else:
+        parts = zip(torch.split(hidden, CHUNK), torch.split(ids, CHUNK), strict=True)
+        measured = [elsewhere(*part, short) for part in parts]
     columns = [hidden, *(torch.cat(column) for column in zip(*measured, strict=True))]
     return list(zip(*(torch.split(column, lengths) for column in columns), strict=True))
 
 
-def _measure(logits: Float[Tensor, "n v"], ids: Int[Tensor, " n"]) -> tuple[Tensor, ...]:
+def measure(logits: Float[Tensor, "n v"], ids: Int[Tensor, " n"]) -> tuple[Tensor, ...]:
+    """What a batch keeps of n positions: its columns from `logits` to `top_logits`, in their order."""
     normalisers, entropies = measures.normalisers(logits)
     chosen = measures.target_logits(logits, ids)
     values, best = measures.likeliest(logits, TOP)

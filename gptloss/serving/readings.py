@@ -64,7 +64,7 @@ def reading_ahead(question: Question, on_scored: OnScored = _ignore) -> Future[R
 def _read_first(question: Question, on_scored: OnScored) -> Reading:
     """For a visitor who is being served: before those who wait."""
     with TURNS.turn(first=True):
-        return reading(question, on_scored)
+        return _in_turn(_readings, _key(question), None, on_scored, keep_logits=False)
 
 
 def long_reading(question: Question, on_scored: OnScored = _ignore) -> Reading:
@@ -93,7 +93,9 @@ def _key(question: Question) -> Key:
     return info, question.inputs, question.targets, question.bos and info.bos_id is not None
 
 
-def _in_turn(cache: MakeOnceCache[Reading], key: Key, stride: int | None, on_scored: OnScored) -> Reading:
+def _in_turn(
+    cache: MakeOnceCache[Reading], key: Key, stride: int | None, on_scored: OnScored, keep_logits: bool = True
+) -> Reading:
     """Give a known reading at once and make any other in turn; a long text lets others go first after each pass."""
 
     def report(done: int, total: int) -> None:
@@ -103,10 +105,10 @@ def _in_turn(cache: MakeOnceCache[Reading], key: Key, stride: int | None, on_sco
 
     # The turn comes before the cache's lock: whoever makes a reading has a turn to do it.
     with nullcontext() if key in cache else TURNS.turn():
-        return cache.get(key, lambda: _read(key, stride, report))
+        return cache.get(key, lambda: _read(key, stride, report, keep_logits))
 
 
-def _read(key: Key, stride: int | None, on_scored: OnScored) -> Reading:
+def _read(key: Key, stride: int | None, on_scored: OnScored, keep_logits: bool) -> Reading:
     info, inputs, targets, bos = key
     model = loaded_as(info).model
     rows: list[Row] = []
@@ -120,7 +122,7 @@ def _read(key: Key, stride: int | None, on_scored: OnScored) -> Reading:
             rows.append(row)
         except GptlossError as error:
             errors[number] = error.with_traceback(None)  # a traceback would keep the model in memory
-    batch = score_rows(model, rows, stride, on_scored) if rows else None
+    batch = score_rows(model, rows, stride, on_scored, keep_logits) if rows else None
     return Reading(replace(batch, model=ModelHandle(info, model.tokenizer)) if batch else None, errors)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, REGISTRY, find, is_here
+from gptloss.models import DEFAULT_MODEL, REGISTRY, find
 from views.visit import access, session
 from views.visit.fields.text import joined
 from views.visit.settings import Settings
@@ -12,7 +12,7 @@ from views.visit.settings import Settings
 def choose_model(name: str) -> None:
     """Take the model, or, if it is not here, offer to fetch it and stay with the one that is shown."""
     try:
-        if is_here(name):
+        if access.is_here(name):
             session.change(model=name, **_rows_for(name, session.settings().model))
             session.want(None)
         else:
@@ -49,7 +49,7 @@ def settle() -> None:
     _leave_out_others()
     asked_for, sentence = session.settings().model, ""
     try:
-        if is_here(asked_for):
+        if access.is_here(asked_for):
             if asked_for not in REGISTRY:
                 find(asked_for).tokenizer()  # a folder may hold one that cannot be read
             if session.by_link() and (rows := _rows_for(asked_for, DEFAULT_MODEL)):
@@ -58,13 +58,13 @@ def settle() -> None:
         session.want(asked_for)
     except GptlossError as error:
         sentence = str(error)
-    session.correct(sentence, always=True, model=next(filter(is_here, access.models())))
+    session.correct(sentence, always=True, model=next(filter(access.is_here, access.models())))
 
 
 def _take_what_was_fetched() -> None:
     try:
         for name in session.wanted():
-            if is_here(name):
+            if access.is_here(name):
                 choose_model(name)
     except GptlossError as error:
         session.want(None)
@@ -78,7 +78,7 @@ def _leave_out_others() -> None:
         try:
             if not access.allowed(name):
                 raise GptlossError(f"There is no model called {name[:60]!r} here.")
-            if is_here(name):
+            if access.is_here(name):
                 find(name)
         except GptlossError as error:
             others = tuple(other for other in session.settings().others if other != name)

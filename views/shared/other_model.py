@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, is_here
+from gptloss.models import DEFAULT_MODEL
 from gptloss.scoring.batch import ScoredBatch
 from gptloss.serving.question import Question
 from gptloss.serving.readings import reading, reading_ahead, reading_if_known
@@ -71,7 +71,7 @@ def read_other(settings: Settings) -> bool:
     """Let the other model read the rows, if it has not; gives whether there is something new to show."""
     asked = other_question(settings)
     try:
-        if asked is None or not is_here(asked[1].model) or reading_if_known(asked[1]):
+        if asked is None or not access.is_here(asked[1].model) or reading_if_known(asked[1]):
             return False
         return reading(asked[1]).batch is not None
     except GptlossError:  # it cannot be loaded: the switch says so when it is chosen

@@ -6,16 +6,22 @@ no visitor can name another one.
 
 import os
 from contextlib import suppress
+from time import monotonic
 from urllib.parse import urlsplit
 
 import streamlit as st
+from streamlit import runtime
 
+from gptloss import models as known
 from gptloss.errors import GptlossError
-from gptloss.models import DEFAULT_MODEL, REGISTRY, is_here
+from gptloss.models import DEFAULT_MODEL, REGISTRY
 from gptloss.models.catalogue import runs
 from gptloss.models.names import is_free_name, is_run
 
 NOT_TRAINED = {DEFAULT_MODEL, *(name for name, entry in REGISTRY.items() if entry.info.architecture == "bytes")}
+# Seconds for which a model that was seen counts as here, and when each was seen, by its home and name.
+FRESH = 1.0
+_seen: dict[tuple[str | None, str], float] = {}
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 # What a proxy or a tunnel adds to a request.
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
@@ -29,6 +35,20 @@ def models() -> tuple[str, ...]:
     """
     listed = [name.strip() for name in os.environ.get("GPTLOSS_MODELS", "").split(",") if name.strip()]
     return tuple(dict.fromkeys([DEFAULT_MODEL, *(listed or REGISTRY), *(runs.kept() if any_model() else ())]))
+
+
+def is_here(name: str) -> bool:
+    """Whether a model can be loaded without fetching it. Raises `GptlossError` for a name nobody knows.
+
+    A page asks a dozen times in each run; on a server what was here a second ago is here.
+    """
+    now, key = monotonic(), (os.environ.get("GPTLOSS_HOME"), name)
+    if runtime.exists() and now - _seen.get(key, -FRESH) < FRESH:
+        return True
+    found = known.is_here(name)
+    if found:
+        _seen[key] = now
+    return found
 
 
 def pretrained() -> str | None:

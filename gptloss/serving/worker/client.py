@@ -24,6 +24,8 @@ from gptloss.serving.turns import TURNS
 COMMAND = (sys.executable, "-m", "gptloss.serving.worker.process")
 # A worker that has said nothing for so many seconds while somebody waits is ended: a large model loads in a minute.
 HANGS = 180.0
+# Bytes that the pipes take at once: the logits of a short text are 600 kB.
+ROOM = 1 << 20
 # How often a request is sent: once more if the worker dies.
 TRIES = 2
 DIED = "The process that computes has ended twice on this; it is started again. Try a shorter text or another model."
@@ -65,6 +67,8 @@ class _Process:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=ROOM,
+            pipesize=ROOM if sys.platform == "linux" else -1,
             env=os.environ | threads | _home() | {"PYTHONPATH": paths},
         )
         self.heard, self.alive = time.monotonic(), True

@@ -36,6 +36,11 @@ class WorkerModel:
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
         return torch.from_numpy(WORKER.ask("head", self.info, hidden.numpy()))
 
+    def measured(self, hidden: Float[Tensor, "n d"], ids: Int[Tensor, " n"], logits: bool) -> tuple[Tensor, ...]:
+        """What a scored batch keeps of n positions, and the logits if they are asked for."""
+        columns = WORKER.ask("measure", self.info, hidden.numpy(), ids.numpy(), logits)
+        return tuple(map(torch.from_numpy, columns))
+
     def target_log_probas(self, hidden: Float[Tensor, "n d"], targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """ln p of each target, in nats: n numbers come back instead of n times V."""
         return torch.from_numpy(WORKER.ask("log_probas", self.info, hidden.numpy(), targets.numpy()))

@@ -25,6 +25,7 @@ from gptloss.hosting import in_force
 from gptloss.models import LanguageModel, ModelInfo
 from gptloss.models.base import Reader
 from gptloss.models.fast.layers import kernels_of
+from gptloss.scoring.score import measure
 from gptloss.scoring.states import ROWS_AT_ONCE, hidden_together
 from gptloss.serving.models import loaded_as
 from gptloss.serving.worker.client import BUSY
@@ -51,12 +52,12 @@ class Request:
         """Tokens that are computed together; 0 where that is not known."""
         if self.what == "hidden":
             return int(self.args[0].size)
-        return len(self.args[0]) if self.what in ("head", "log_probas") else 0
+        return len(self.args[0]) if self.what in ("head", "measure", "log_probas") else 0
 
     @property
     def shared(self) -> bool:
         """Whether it is short and may run with others."""
-        return self.what in ("hidden", "head") and self.size <= SHORT
+        return self.what in ("hidden", "head", "measure") and self.size <= SHORT
 
     @property
     def long(self) -> bool:
@@ -104,7 +105,7 @@ class Bench(Thread):
             return [first]
         chosen, size = [first], first.size
         for request in [*self._waiting]:
-            fits = size + request.size <= TOGETHER and (first.what == "head" or len(chosen) < ROWS_AT_ONCE)
+            fits = size + request.size <= TOGETHER and (first.what != "hidden" or len(chosen) < ROWS_AT_ONCE)
             if request.shared and request.what == first.what and fits:
                 chosen.append(request)
                 size += request.size
@@ -132,6 +133,8 @@ def _done(requests: Sequence[Request]) -> list[Any]:
         states = [torch.from_numpy(request.args[0]) for request in requests]
         logits = model.head(torch.cat(states))
         return [part.numpy() for part in torch.split(logits, [len(part) for part in states])]
+    if first.what == "measure":
+        return _measured(model, requests)
     if first.what == "log_probas":
         return [log_probas(model, *map(torch.from_numpy, first.args)).numpy()]
     if first.what == "read":
@@ -145,6 +148,18 @@ def _hidden(model: LanguageModel, texts: Sequence[torch.Tensor]) -> list[Any]:
         return [model.hidden(texts[0]).numpy()]
     states = iter(hidden_together(model, [row for rows in texts for row in rows]))
     return [torch.stack([next(states) for _ in rows]).numpy() for rows in texts]
+
+
+def _measured(model: LanguageModel, requests: Sequence[Request]) -> list[Any]:
+    """The columns of each request, from the logits of all."""
+    states, ids = (torch.cat([torch.from_numpy(request.args[n]) for request in requests]) for n in (0, 1))
+    logits = model.head(states)
+    lengths = [request.size for request in requests]
+    columns = zip(*(torch.split(column, lengths) for column in (*measure(logits, ids), logits)), strict=True)
+    return [
+        tuple(column.numpy() for column in (own if request.args[2] else own[:-1]))
+        for request, own in zip(requests, columns, strict=True)
+    ]
 
 
 class Readers:
