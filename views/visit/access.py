@@ -75,8 +75,10 @@ def any_model() -> bool:
         return False
     if os.environ.get("GPTLOSS_MODELS") or any(headers.get(name) for name in PASSED_ON):
         return False
-    asked = urlsplit(f"//{headers.get('Host', '')}").hostname, urlsplit(headers.get("Origin", "")).hostname
-    return all(host in LOCAL for host in asked) and (st.context.ip_address or "127.0.0.1") in LOCAL
+    host, origin = headers.get("Host", ""), urlsplit(headers.get("Origin", "")).netloc
+    # The port counts, too: another server of this machine may show a page that asks ours.
+    asked_here = host == origin and urlsplit(f"//{host}").hostname in LOCAL
+    return asked_here and (st.context.ip_address or "127.0.0.1") in LOCAL
 
 
 def live_training() -> bool:

@@ -160,6 +160,9 @@ def test_a_typed_title_is_understood(typed: str) -> None:
 
 def test_text_in_a_label_is_never_markdown() -> None:
     assert literal("**b** :red[x] … `c`") == r"\*\*b\*\* \:red\[x\] … \`c\`"
+    for address in ("http://a.example", "www.a.example", "b@a.example"):  # Markdown would make a link of each
+        assert literal(address).replace("\u2060", "").replace("\\", "") == address
+        assert "\u2060" in literal(address)
 
 
 HEADERS = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
@@ -173,6 +176,7 @@ HEADERS = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
         (HEADERS, "203.0.113.9", False),
         (HEADERS | {"Host": "example.org"}, None, False),
         (HEADERS | {"Origin": "https://example.org"}, None, False),
+        (HEADERS | {"Origin": "http://localhost:3000"}, None, False),  # another server of this machine
         (HEADERS | {"X-Forwarded-For": "203.0.113.9"}, None, False),
         ({}, None, False),
     ],
