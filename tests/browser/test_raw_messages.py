@@ -114,7 +114,7 @@ WILD: tuple[Any, ...] = (
 
 
 async def attacked(url: str, page: str, seed: int) -> tuple[list[str], bool]:
-    """What broke for another visitor when every widget of a page was told something wild; and whether it was served."""
+    """What broke for another visitor after every widget of a page was told something wild; whether it was served."""
     chance = random.Random(seed)
     stream = url.replace("http", "ws") + "/_stcore/stream"
     async with websockets.connect(stream, subprotocols=PROTOCOLS, max_size=None) as socket:
