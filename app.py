@@ -13,24 +13,23 @@ from views.visit import pages, session
 # Pixels that stand in for the numbers until they are there; with the words above them as high as these.
 NUMBERS, BELOW = 150, 420
 
-settings = begin(pages.LOSS)
+with in_turn():  # until the page has its numbers
+    settings = begin(pages.LOSS)
 
-left, right = st.columns([9, 11], gap="medium")
-with left:
-    editor(settings)
-with right.container(gap=None):  # without gaps, so that nothing moves when what waits is gone
-    wait_for_numbers, numbers = st.container(gap=None), st.container(key="headline", gap="xxsmall")
-with st.container(gap=None):
-    wait_below, below = st.container(gap=None), st.container(key="below")
+    left, right = st.columns([9, 11], gap="medium")
+    with left:
+        editor(settings)
+    with right.container(gap=None):  # without gaps, so that nothing moves when what waits is gone
+        wait_for_numbers, numbers = st.container(gap=None), st.container(key="headline", gap="xxsmall")
+    with st.container(gap=None):
+        wait_below, below = st.container(gap=None), st.container(key="below")
 
-with ExitStack() as turn:
     with ExitStack() as waiting:
         if session.first_run():  # later, what is on the screen stays until the new numbers are there
             waiting.enter_context(wait_for_numbers)
             waiting.enter_context(st.spinner("Making the model and scoring the text …"))
             waiting.callback(wait_for_numbers.skeleton(height=NUMBERS).empty)
             waiting.callback(wait_below.skeleton(height=BELOW).empty)
-        turn.enter_context(in_turn())  # until the page has its numbers
         from gptloss.serving.readings import reading  # loads torch: not before the page has its title
         from views.loss.headline import headline
         from views.loss.ladder import ladder_and_charts

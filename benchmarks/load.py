@@ -57,7 +57,7 @@ PAGES = {
     "token_probabilities": "-own-text",
     "surprise": "-own-text",
     "temperature": "-own-text",
-    "compare": "-own-text",
+    "compare": "-texts",
     "perplexity": "-own-text",
     "compression": "-own-text",
     "gradient_step": "-own-text",

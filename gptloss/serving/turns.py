@@ -22,7 +22,7 @@ MOST_AWAY = 24
 # One who computes for long waits at most so many seconds, after each part of the work, while others go first.
 WAY = 1.0
 # How often one who waits hears of it.
-SECOND = 1.0
+PACE = 2.0
 # Hears how many come first.
 Waiting = Callable[[int], None]
 
@@ -57,7 +57,7 @@ class Turns:
     def turn(self, waiting: Waiting = _say_nothing, first: bool = False) -> Iterator[None]:
         """Wait for a turn and hold it; a thread that holds one already goes on with it.
 
-        `waiting` hears each second how many come first; an error that it raises ends the waiting. Who works for
+        `waiting` hears every two seconds how many come first; an error that it raises ends the waiting. Who works for
         somebody that is being served comes `first`. Raises `BusyError` if too many wait.
         """
         if getattr(self._mine, "held", False):
@@ -108,7 +108,7 @@ class Turns:
             self._admit()
         until = time.monotonic() + patience
         try:
-            while not call.heard.wait(max(0.0, min(SECOND, until - time.monotonic()))) and time.monotonic() < until:
+            while not call.heard.wait(max(0.0, min(PACE, until - time.monotonic()))) and time.monotonic() < until:
                 waiting(self._before(call))
         except BaseException:
             self._leave(call)

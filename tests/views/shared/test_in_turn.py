@@ -55,17 +55,19 @@ def test_one_who_waits_is_told_and_then_served(
         free.set()
         return before(called)
 
+    toast = in_turn.st.toast
     monkeypatch.setattr(full, "_before", count)
+    monkeypatch.setattr(
+        in_turn.st, "toast", lambda sentence, icon: said.append(sentence) or toast(sentence, icon=icon)
+    )
     app = opened(page, model="bigram", input=TYPED + page.title)
     holder.join(30)
-    assert said
-    assert [toast.value for toast in app.toast] == [
-        "Many visitors at once: your place in the queue is 1. Your text is safe."
-    ]
+    assert said[:2] == ["asked", "Many visitors at once: your place in the queue is 1. Your text is safe."]
     assert "–" not in numbers(app)
 
 
 def test_one_who_finds_no_room_keeps_the_text_and_comes_again(full: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(pages.LOSS, model="bigram", input="tea time")
     free = Event()
     holders = [hold(full, free)]
     waiter = Thread(target=lambda: full.turn().__enter__())
@@ -74,17 +76,17 @@ def test_one_who_finds_no_room_keeps_the_text_and_comes_again(full: Turns, monke
         if full._waiting:
             break
         time.sleep(0.01)
-    app = opened(pages.LOSS, model="bigram", input=TYPED)
+    app.text_input(key="input-0").set_value(TYPED).run()
     assert [card.value for card in app.info] == [
         "The queue is full: 1 wait for an answer here. Your text is safe; this page tries again every 5 seconds."
     ]
-    assert app.session_state["settings"].inputs == (TYPED,)
     free.set()
     full._count(free=1)  # the waiter's turn never ends
     for thread in (*holders, waiter):
         thread.join(30)
     app.run()
     assert not app.info
+    assert app.text_input(key="input-0").value == TYPED
     assert "–" not in numbers(app)
 
 
