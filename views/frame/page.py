@@ -6,7 +6,6 @@ import streamlit as st
 
 from gptloss.charts.colours import MODEL, RUNS, TARGET, TRAINED, UNTRAINED
 from views.frame import model_choice, model_offer, sidebar
-from views.frame.pace import keep_pace
 from views.frame.trained_switch import trained_switch
 from views.visit import session
 from views.visit.pages import Page
@@ -26,7 +25,6 @@ def begin(page: Page) -> Settings:
     st.set_page_config(f"{page.title} · gptloss", page_icon="📉", layout="wide", initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE)
     session.start_run(page)
-    keep_pace()
     model_choice.settle()
     session.write_link()
     with st.sidebar:

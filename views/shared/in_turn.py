@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from gptloss.serving.turns import TURNS, BusyError
+from views.shared.pace import keep_pace
 from views.visit import session
 from views.visit.visitor import is_connected, visitor
 
@@ -16,7 +17,11 @@ AGAIN = 5
 
 @contextmanager
 def in_turn() -> Iterator[None]:
-    """Wait for this visitor's turn; its place in the queue stands in the corner. Ends the run if too many wait."""
+    """Wait for this visitor's turn; its place in the queue stands in the corner. Ends the run if too many wait.
+
+    Nobody takes a turn more often than the profile's rate allows.
+    """
+    keep_pace()
     words: list[st.delta_generator.DeltaGenerator] = []
 
     def tell(before: int) -> None:

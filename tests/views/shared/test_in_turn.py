@@ -11,8 +11,7 @@ from gptloss.hosting import Profile
 from gptloss.serving import readings
 from gptloss.serving.turns import Turns
 from tests.helpers.pages import numbers, opened
-from views.frame import pace
-from views.shared import in_turn
+from views.shared import in_turn, pace
 from views.visit import pages
 
 TYPED = "a text of my own"

@@ -13,7 +13,7 @@ RUNS = "runs-at"
 
 
 def keep_pace() -> None:
-    """Call in each run of a page: beyond the profile's rate it waits, and says so in the corner."""
+    """Call before a page takes its turn: beyond the profile's rate it waits, and says so in the corner."""
     now, rate = monotonic(), in_force().rate
     before: tuple[float, ...] = session.recall(RUNS, ())
     runs = [at for at in before if now - at < SPAN]
