@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,6 +13,7 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from tests.helpers import driver
 from tests.helpers.driver import Server
 from tests.helpers.hostile import STRINGS
 from views.visit.pages import PAGES
@@ -19,6 +21,13 @@ from views.visit.pages import PAGES
 pytestmark = pytest.mark.browser
 PATIENCE = 60.0
 PROTOCOLS: Any = ["streamlit"]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own: what these messages break is logged, and other tests want a silent log."""
+    with driver.server(tmp_path_factory.mktemp("raw") / "server.log") as server:
+        yield server
 
 
 def run_apart(work: Any) -> Any:
