@@ -40,7 +40,7 @@ def vocabulary_chart(distribution: Distribution, marks: Sequence[Mark], where: s
         y=[y for id in ids for y in (math.exp(logs[id]), 10**low, None)],
         mode="lines",
         line={"color": MODEL, "width": 1.5},
-        opacity=0.5,
+        opacity=0.75,
         hoverinfo="skip",
     )
     for mark, id, log in at:
