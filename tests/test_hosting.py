@@ -3,7 +3,8 @@
 import pytest
 
 from gptloss import GptlossError
-from gptloss.hosting import Profile, profile
+from gptloss.hosting import NUMBERS, Number, Profile, profile
+from tests.helpers.driver import ROOT
 
 
 def test_without_a_word_it_is_local() -> None:
@@ -40,3 +41,17 @@ def test_each_mistake_is_a_sentence() -> None:
 def test_a_visit_takes_at_least_one_file() -> None:
     with pytest.raises(GptlossError, match="less than one file of 5 MB"):
         profile({"GPTLOSS_UPLOAD_MB": "5", "GPTLOSS_VISIT_MB": "4"})
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.variable)
+def test_every_limit_has_its_bounds_and_its_line_in_the_documents(number: Number) -> None:
+    for value in (number.least, number.most):
+        others = {"GPTLOSS_VISIT_MB": "10000"} if number.field == "upload" else {}
+        others |= {"GPTLOSS_UPLOAD_MB": "1"} if number.field == "visit" else {}
+        assert getattr(profile({**others, number.variable: str(value)}), number.field) == value
+    for wrong in (str(number.least - 1), str(number.most + 1), "many", "1.5", "²"):
+        with pytest.raises(GptlossError, match=f"{number.variable} is '.*'; use a whole number from"):
+            profile({number.variable: wrong})
+    for name, default in (("local", number.local), ("hosted", number.hosted)):
+        assert getattr(profile({"GPTLOSS_PROFILE": name}), number.field) == default
+    assert f"| `{number.variable}` |" in (ROOT / "docs" / "hosting.md").read_text("utf-8")

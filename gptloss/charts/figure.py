@@ -1,6 +1,6 @@
 """A figure that is written down and not checked: Plotly checks every value, and that takes most of a page's time.
 
-The tests check each of our figures. Who wants to go on with one as Plotly's own takes `chart.figure`.
+The tests check each of our figures. `chart.figure` gives the same as Plotly's own figure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 
-# Names with a line in them that stands for no part.
+# Names whose underscore does not lead to a part.
 WHOLE = ("error_x", "error_y")
 # Nothing but the place where Streamlit puts its colours: Plotly's own template is nine tenths of a small figure.
 TEMPLATE: dict[str, object] = {"layout": {}}

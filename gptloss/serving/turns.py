@@ -17,7 +17,8 @@ from gptloss.hosting import in_force
 
 # Nobody waits for more seconds than these, whatever the threads do that hold the turns.
 PATIENCE = 300.0
-# So many may have left their turn to wait for something. What is in the making stays in the caches until it is drawn.
+# So many threads at most have left their turn to wait for something. With more of them, the caches would lose what
+# was computed for a page before the page is drawn.
 MOST_AWAY = 24
 # One who computes for long waits at most so many seconds, after each part of the work, while others go first.
 WAY = 1.0

@@ -7,7 +7,7 @@ import streamlit as st
 from gptloss.hosting import in_force
 from views.visit import session
 
-# Changes are counted over so many seconds; beyond the limit each waits so long.
+# The seconds over which changes are counted, and those that each change beyond the limit waits.
 SPAN, PAUSE = 10.0, 2.0
 RUNS = "runs-at"
 

@@ -1,8 +1,9 @@
 """The worker's side: `python -m gptloss.serving.worker.process` computes what the pages ask for.
 
 Requests come as pickles on standard input and are answered on standard output; the end of the input ends the process.
-Each model has a thread for what is short. Of that, what waits together runs together: to read the weights takes the
-time, and eight texts need that once. Long requests have threads of their own, so nobody waits for the end of a book.
+Each model has a thread for its short requests. Short requests that wait at the same time run in one pass: reading the
+weights takes most of the time, and eight texts need that only once. Long requests have threads of their own, so
+nobody waits for the end of a book.
 """
 
 import logging
