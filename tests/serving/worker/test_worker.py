@@ -111,7 +111,10 @@ def test_killed_it_is_started_again_and_asked_again(
     os.kill(before, signal.SIGSTOP)  # so that it dies while it is asked
     with ThreadPoolExecutor(1) as threads, caplog.at_level(logging.WARNING):
         asked = threads.submit(remote.hidden, ids)
-        time.sleep(0.3)
+        for _ in range(3000):
+            if worker._process and worker._process._slots:
+                break
+            time.sleep(0.01)
         os.kill(before, signal.SIGKILL)
         torch.testing.assert_close(asked.result(60), here.hidden(ids), rtol=CLOSE, atol=CLOSE)
     assert worker.process not in (None, before)
