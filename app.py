@@ -54,4 +54,4 @@ with in_turn():  # until the page has its numbers
     with below:
         ladder_and_charts()
 if result.batch and read_other(settings):  # after the page has its numbers: it may have to be loaded first
-    st.rerun()
+    session.run_again()

@@ -114,8 +114,12 @@ def unfold(page: Page, name: str) -> None:
     expect(fold.locator("[data-testid=stExpanderDetails]")).not_to_have_attribute("inert", "")
 
 
+# A screen of 1280x720 that is zoomed to 200 %, and a phone.
+NARROW = ((640, 360), (390, 844))
+
+
 def flaws(page: Page) -> list[object]:
-    """What axe finds on an open page, in light and in dark, and whether a phone would scroll it sideways."""
+    """What axe finds on an open page, in light and in dark, and whether it scrolls sideways, zoomed or on a phone."""
     page.set_viewport_size({"width": 1280, "height": 3000})  # so that all of it is drawn
     found: list[object] = []
     for scheme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(15, 20, 27)")):
@@ -124,10 +128,12 @@ def flaws(page: Page) -> list[object]:
         still(page)
         broken = [v for v in Axe().run(page).response["violations"] if v["id"] not in STREAMLITS_OWN]
         found += [(scheme, v["id"], [node["html"][:200] for node in v["nodes"]]) for v in broken]
-    page.set_viewport_size({"width": 390, "height": 844})
-    still(page)
-    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    return found + ([f"{width} pixels wide"] if width > 390 else [])
+    for narrow, height in NARROW:
+        page.set_viewport_size({"width": narrow, "height": height})
+        still(page)
+        width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        found += [f"{width} pixels wide on {narrow}"] if width > narrow else []
+    return found
 
 
 # Gives when nothing of the page has changed for a while.

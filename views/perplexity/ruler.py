@@ -47,7 +47,7 @@ def ruler(batch: ScoredBatch, settings: Settings) -> None:
     with st.container(border=True):
         _converter(batch, settings)
     if read_other(settings):  # after the page has its numbers: it may have to be loaded first
-        st.rerun()
+        session.run_again()
 
 
 def _marks(standing: Standing, other: OtherModel | None, settings: Settings) -> list[RulerMark]:

@@ -114,6 +114,12 @@ def correct(sentence: str, always: bool = False, **fields: Any) -> None:
     st.rerun()
 
 
+def run_again() -> NoReturn:
+    """Run the page once more at once. The browser has not shown what is new: that is given its value again."""
+    st.session_state.drawn &= st.session_state.drawn_before
+    st.rerun()
+
+
 def unusable(error: GptlossError) -> NoReturn:
     """The model cannot be loaded: say why and go back to the untrained one, unless that is the one."""
     if settings().model != DEFAULT_MODEL:
