@@ -22,6 +22,7 @@ from gptloss.errors import GptlossError
 from gptloss.hosting import in_force
 from gptloss.numbers import counted
 from gptloss.serving.models import loaded
+from gptloss.serving.worker.client import BUSY
 
 # Visitors whose runs are at work at the same time; those of one come one after the other.
 MOST_RUNNING = in_force().runs
@@ -33,7 +34,6 @@ MOST_SECONDS = 1_800
 # Seconds that a visitor may be away, and that a run leaves to others after a forward pass.
 AWAY, PAUSE = 15.0, 0.004
 MADE_WAY = "Stopped so that others can compute, too; it goes on where it was when you start it again."
-BUSY = "Something went wrong here, and it was logged; try again."
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 _log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ PACE = 2.0
 Waiting = Callable[[int], None]
 
 
-class BusyError(GptlossError):
+class QueueFullError(GptlossError):
     """Too many wait already."""
 
 
@@ -59,7 +59,7 @@ class Turns:
         """Wait for a turn and hold it; a thread that holds one already goes on with it.
 
         `waiting` hears every two seconds how many come first; an error that it raises ends the waiting. Who works for
-        somebody that is being served comes `first`. Raises `BusyError` if too many wait.
+        somebody that is being served comes `first`. Raises `QueueFullError` if too many wait.
         """
         if getattr(self._mine, "held", False):
             yield
@@ -101,7 +101,7 @@ class Turns:
         call = _Call(first)
         with self._lock:
             if most is not None and not first and len(self._waiting) >= most:
-                raise BusyError(f"The queue is full: {len(self._waiting):,} wait for an answer here.")
+                raise QueueFullError(f"The queue is full: {len(self._waiting):,} wait for an answer here.")
             if first:
                 self._waiting.appendleft(call)
             else:

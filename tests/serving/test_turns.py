@@ -5,7 +5,7 @@ from threading import Barrier, Event, Lock, Thread
 
 import pytest
 
-from gptloss.serving.turns import BusyError, Turns
+from gptloss.serving.turns import QueueFullError, Turns
 
 
 class Busy:
@@ -157,7 +157,7 @@ def test_too_many_are_refused_with_their_number() -> None:
         thread = Thread(target=take)
         thread.start()
         waits(turns, 1)
-        with ThreadPoolExecutor(1) as other, pytest.raises(BusyError, match="The queue is full: 1 wait"):
+        with ThreadPoolExecutor(1) as other, pytest.raises(QueueFullError, match="The queue is full: 1 wait"):
             other.submit(take).result(30)
     thread.join(30)
     assert (turns._free, len(turns._waiting)) == (1, 0)

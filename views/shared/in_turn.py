@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from gptloss.serving.turns import TURNS, BusyError
+from gptloss.serving.turns import TURNS, QueueFullError
 from views.shared.pace import keep_pace
 from views.visit import session
 from views.visit.visitor import is_connected, visitor
@@ -35,7 +35,7 @@ def in_turn() -> Iterator[None]:
     try:
         with TURNS.turn(tell):
             yield
-    except BusyError as error:
+    except QueueFullError as error:
         _try_again(str(error))
 
 

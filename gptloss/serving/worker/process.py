@@ -89,15 +89,23 @@ class Bench(Thread):
                 while not self._waiting:
                     self._more.wait()
                 requests = self._next()
-            values: list[Any] = [None] * len(requests)
-            told: GptlossError | None = None
-            try:
-                with torch.no_grad():
-                    values = _done(requests)
-            except Exception as error:
-                told = _sentence(error, requests[0])
-            for request, value in zip(requests, values, strict=True):
-                self._answer(request.number, value, told)
+            self._do(requests)
+
+    def _do(self, requests: Sequence[Request]) -> None:
+        """Answer them; if they fail together each is done alone, so that nobody reads of another's mistake."""
+        values: list[Any] = [None] * len(requests)
+        told: GptlossError | None = None
+        try:
+            with torch.no_grad():
+                values = _done(requests)
+        except Exception as error:
+            if len(requests) > 1:
+                for request in requests:
+                    self._do([request])
+                return
+            told = _sentence(error, requests[0])
+        for request, value in zip(requests, values, strict=True):
+            self._answer(request.number, value, told)
 
     def _next(self) -> list[Request]:
         """The one that has waited longest, and those that run with it."""

@@ -225,6 +225,17 @@ def test_a_program_error_is_a_sentence_and_the_bench_goes_on(caplog: pytest.LogC
     assert "has failed" in caplog.text
 
 
+def test_one_mistake_in_a_pass_is_not_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process.Bench, "start", lambda self: None)
+    told: dict[int, Any] = {}
+    bench = process.Bench(lambda number, value, error: told.update({number: error or value}))
+    info = find("bigram").info
+    bench._do([process.Request(n, "hidden", info, (np.array([[id]]),)) for n, id in ((1, 65), (2, -999), (3, 66))])
+    assert str(told[2]) == client.BUSY
+    assert told[1].shape == told[3].shape
+    assert told[1].shape[:2] == (1, 1)
+
+
 def test_the_profile_decides(monkeypatch: pytest.MonkeyPatch, worker: Worker) -> None:
     monkeypatch.setattr(model, "WORKER", worker)
     models.unload_all()
