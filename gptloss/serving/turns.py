@@ -54,6 +54,11 @@ class Turns:
         self._patience, self._most = patience, most
         self._lock, self._waiting, self._mine = Lock(), deque[_Call](), local()
 
+    @property
+    def crowd(self) -> int:
+        """How many threads have begun their work or wait to begin it."""
+        return self._away + len(self._waiting)
+
     @contextmanager
     def turn(self, waiting: Waiting = _say_nothing, first: bool = False) -> Iterator[None]:
         """Wait for a turn and hold it; a thread that holds one already goes on with it.

@@ -152,7 +152,7 @@ class Worker:
         with TURNS.away():
             for _ in range(TRIES):
                 with suppress(LostError):
-                    return self._answer(what, info, args)
+                    return self._answer(what, info, TURNS.crowd, args)
         raise GptlossError(DIED)
 
     def end(self) -> None:

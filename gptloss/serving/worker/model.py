@@ -12,9 +12,12 @@ from torch import Tensor
 from gptloss.models import ModelInfo, find
 from gptloss.models.fast.plan import Choice
 from gptloss.models.fast.shape import Shape
+from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.worker.client import WORKER
 from gptloss.tokens import Tokenizer
 
+# The states of so many short inputs are kept, and an input of so many tokens is short: 25 MB at most under GPT-2.
+MOST_KEPT, SHORT = 128, 64
 _numbers = count(1)
 # Readers that nobody holds any more; the worker hears of them with the next request for a reader.
 _left: deque[int] = deque()
@@ -29,8 +32,15 @@ class WorkerModel:
         known: dict[str, Any] = WORKER.ask("load", info)
         self.moves: bool = known["moves"]
         self.kernels: dict[Shape, Choice] = known["kernels"]
+        self._states = MakeOnceCache[Tensor](MOST_KEPT)
 
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        """Kept for a while: many visitors give one input and change the target alone."""
+        if ids.numel() > SHORT:
+            return self._read(ids)
+        return self._states.get(tuple(map(tuple, ids.tolist())), lambda: self._read(ids))
+
+    def _read(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
         return torch.from_numpy(WORKER.ask("hidden", self.info, ids.numpy()))
 
     def head(self, hidden: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,49 @@ def test_who_runs_with_whom(monkeypatch: pytest.MonkeyPatch) -> None:
         batches.append([asked.number for asked in bench._next()])
     assert batches == [[1, 3, 4], [2], [5], [6]]
     assert [request(1, "hidden", 1, n).long for n in (process.SHORT, process.SHORT + 1)] == [False, True]
+
+
+def test_one_input_is_read_once_whatever_its_targets_are(
+    here: LanguageModel, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Counting:
+        def ask(self, what: str, *args: Any) -> Any:
+            asked.append(what)
+            return worker.ask(what, *args)
+
+    monkeypatch.setattr(model, "WORKER", Counting())
+    there = WorkerModel(here.info)
+    given, targets = [65, 66, 67], ([66, 67, 68], [70, 70, 71])
+    losses = [score(there, given, target).loss for target in targets]
+    assert asked.count("hidden") == 1
+    assert losses == pytest.approx([score(here, given, target).loss for target in targets], abs=CLOSE)
+    long = torch.arange(model.SHORT + 1)[None]
+    for _ in range(2):
+        there.hidden(long)
+    assert asked.count("hidden") == 3
+
+
+def test_in_a_crowd_a_request_waits_for_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+
+    def done(requests: Any) -> list[Any]:
+        passes.append(len(requests))
+        return [None for _ in requests]
+
+    monkeypatch.setattr(process, "_done", done)
+    monkeypatch.setattr(process, "COMPANY", 3)
+    monkeypatch.setattr(process, "PAUSE", 3600.0)
+    told: Queue[int] = Queue()
+    bench = process.Bench(lambda number, value, error: told.put(number))
+    info, args = find("bigram").info, (np.array([[65]]),)
+    bench.add(process.Request(0, "hidden", info, args, process.CROWD - 1))
+    assert told.get(timeout=60) == 0  # nobody else is there: at once
+    for number in (1, 2, 3):
+        bench.add(process.Request(number, "hidden", info, args, process.CROWD))
+    assert {told.get(timeout=60) for _ in range(3)} == {1, 2, 3}
+    assert passes == [1, 3]
 
 
 def test_a_program_error_is_a_sentence_and_the_bench_goes_on(caplog: pytest.LogCaptureFixture) -> None:
