@@ -56,7 +56,7 @@ class Turns:
 
     @property
     def crowd(self) -> int:
-        """How many threads have begun their work or wait to begin it."""
+        """How many threads wait: for a turn, or for something while they are away from theirs."""
         return self._away + len(self._waiting)
 
     @contextmanager

@@ -16,8 +16,10 @@ from gptloss.serving.make_once import MakeOnceCache
 from gptloss.serving.worker.client import WORKER
 from gptloss.tokens import Tokenizer
 
-# The states of so many short inputs are kept, and an input of so many tokens is short: 25 MB at most under GPT-2.
-MOST_KEPT, SHORT = 128, 64
+# A request of so many tokens at most is short.
+SHORT = 64
+# Each model keeps the states of so many short inputs: at most 25 MB under GPT-2.
+MOST_KEPT = 128
 _numbers = count(1)
 # Readers that nobody holds any more; the worker hears of them with the next request for a reader.
 _left: deque[int] = deque()
@@ -35,7 +37,7 @@ class WorkerModel:
         self._states = MakeOnceCache[Tensor](MOST_KEPT)
 
     def hidden(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
-        """Kept for a while: many visitors give one input and change the target alone."""
+        """States of a short input are kept for a while: many visitors share an input and change only the target."""
         if ids.numel() > SHORT:
             return self._read(ids)
         return self._states.get(tuple(map(tuple, ids.tolist())), lambda: self._read(ids))

@@ -30,12 +30,13 @@ from gptloss.scoring.score import measure
 from gptloss.scoring.states import ROWS_AT_ONCE, hidden_together
 from gptloss.serving.models import loaded_as
 from gptloss.serving.worker.client import BUSY
+from gptloss.serving.worker.model import SHORT
 
-# Tokens of a request that is short, and of all that run together.
-SHORT, TOGETHER = 64, 128
+# Short requests that run together have so many tokens at most.
+TOGETHER = 128
 FULL = "{} needs more memory than this server gives it; choose a smaller model or a shorter text."
-# With so many visitors at work, a short request waits until so many are there, or for so many seconds: eight together
-# take hardly longer than one, and the page needs the processor, too.
+# When CROWD visitors wait, a short request waits until COMPANY requests are there, or for PAUSE seconds: eight take
+# hardly longer together than one alone, and the page needs the processor, too.
 CROWD, COMPANY, PAUSE = 8, 8, 0.15
 # Readers that are kept; one holds up to 46 MB under SmolLM2.
 MOST_READERS = 16
@@ -50,7 +51,7 @@ class Request:
     what: str
     info: ModelInfo
     args: tuple[Any, ...]
-    crowd: int = 0  # visitors at work when it was sent
+    crowd: int = 0  # how many visitors waited when it was sent
 
     @property
     def size(self) -> int:

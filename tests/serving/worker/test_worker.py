@@ -205,7 +205,7 @@ def test_who_runs_with_whom(monkeypatch: pytest.MonkeyPatch) -> None:
     while bench._waiting:
         batches.append([asked.number for asked in bench._next()])
     assert batches == [[1, 3, 4], [2], [5], [6]]
-    assert [request(1, "hidden", 1, n).long for n in (process.SHORT, process.SHORT + 1)] == [False, True]
+    assert [request(1, "hidden", 1, n).long for n in (model.SHORT, model.SHORT + 1)] == [False, True]
 
 
 def test_one_input_is_read_once_whatever_its_targets_are(
