@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss.cli.main import main
-from tests.helpers.driver import Server, open_page
+from tests.helpers.driver import TIMEOUT, Server, open_page
 from views.visit.pages import ODD
 
 pytestmark = pytest.mark.browser
-PACKED = 120_000
+PACKED = 4 * TIMEOUT
 
 
 def test_a_text_is_packed_stopped_and_read_back(page: Page, app: Server, tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.helpers.driver import IDLE, Server, hovered, loss, open_page, still
+from tests.helpers.driver import IDLE, TIMEOUT, Server, hovered, loss, open_page, still
 
 pytestmark = pytest.mark.browser
 
 BYTES = "?model=bigram"
 # A run under the untrained GPT-2 takes about 20 s on two cores, and longer where much else runs.
-LONG = 240_000
+LONG = 4 * TIMEOUT
 NOT_YET = "–"
 
 
@@ -30,7 +30,7 @@ def press(page: Page, name: str) -> None:
     ours(page, name).click()
 
 
-def done(page: Page, timeout: float = 30_000) -> None:
+def done(page: Page, timeout: float = TIMEOUT) -> None:
     """The run has ended and all is drawn."""
     expect(page.locator(".st-key-by-context .main-svg").first).to_be_attached(timeout=timeout)
     expect(ours(page, "Stop")).to_have_count(0)
@@ -112,7 +112,7 @@ def test_a_visitor_who_leaves_stops_the_run(chromium: Browser, app: Server) -> N
         expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(NOT_YET, timeout=LONG)
     with chromium.new_context() as context:
         opened(page := context.new_page(), app, minutes)
-        expect(page.get_by_text("Incomplete: the numbers are of those.")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Incomplete: the numbers are of those.")).to_be_visible()
         expect(ours(page, "Go on")).to_be_visible()
 
 
@@ -125,7 +125,7 @@ def test_another_visitors_run_blocks_no_click(chromium: Browser, app: Server) ->
         expect(runner.get_by_test_id("stMetricValue").first).not_to_have_text(NOT_YET, timeout=LONG)
         for column in ("12", "13", "14"):
             page.get_by_role("button", name=f"p {column}, target").click()
-            expect(page).to_have_url(re.compile(f"at={column}"), timeout=5_000)
+            expect(page).to_have_url(re.compile(f"at={column}"))
         expect(ours(runner, "Stop")).to_be_visible()
         press(runner, "Stop")
 

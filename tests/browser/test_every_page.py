@@ -39,7 +39,7 @@ def test_light_dark_and_a_phone(page_of_app: Page, page: Tab, app: Server) -> No
     run = page.get_by_role("button", name="Run", exact=True)
     if run.count():  # what is drawn when the run has ended, too
         run.click()
-        page.get_by_text("This text by convention").wait_for(timeout=60_000)
+        page.get_by_text("This text by convention").wait_for()
     still(page)
     assert flaws(page) == []
 

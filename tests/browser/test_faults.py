@@ -17,7 +17,7 @@ from tests.helpers.checkpoints import save_gpt2
 from tests.helpers.driver import ROOT, TIMEOUT, Server, open_page, unfold
 
 pytestmark = pytest.mark.browser
-READY = TIMEOUT * 4
+READY = 2 * TIMEOUT
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_told_to_end_it_ends_and_leaves_no_worker(hosted: tuple[Server, psutil.P
     open_page(page, f"{app.url}/?model=bigram&input=tea+time")
     worker = worker_of(server)
     server.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs([server, worker], timeout=30)
+    _, alive = psutil.wait_procs([server, worker], timeout=120)
     assert alive == []
 
 

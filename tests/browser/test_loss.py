@@ -198,7 +198,7 @@ def test_a_bar_chooses_its_token(page: Page, app: Server) -> None:
 @pytest.mark.skipif(not smollm2.here(), reason="smollm2-135m is not here: gptloss models pull smollm2-135m")
 def test_one_click_between_untrained_and_trained(page: Page, app: Server) -> None:
     open_page(page, f"{app.url}/?at=23")
-    expect(page.get_by_text("trained, beside it")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("trained, beside it")).to_be_visible()
     page.get_by_text("Trained", exact=True).click()
     loss(page, "8.0909")
     column(page, "23")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gptloss.models.catalogue import smollm2
-from tests.helpers.driver import TIMEOUT, Server, chart, hovered, loss, open_page, server, still, unfold
+from tests.helpers.driver import Server, chart, hovered, loss, open_page, server, still, unfold
 from tests.helpers.fake_hub import Hub, tiny_gpt2
 
 pytestmark = pytest.mark.browser
@@ -109,7 +109,7 @@ def test_a_model_is_named_fetched_and_used(page: Page, hub: Hub, log_file: Path)
         expect(page.get_by_text("someone/tiny-gpt2 is not on this machine.")).to_be_visible()
         loss(page, "10.7940")
         page.get_by_role("button", name="Fetch it").click()
-        expect(page.get_by_text("reads 1,024 at a time")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("reads 1,024 at a time")).to_be_visible()
         expect(page.get_by_text("is not on this machine")).not_to_be_visible()
         chart(page, "p11 after")
         expect(page.get_by_test_id("stMetricValue").first).not_to_have_text("10.7940")
@@ -126,7 +126,7 @@ def test_a_fetch_is_stopped_and_an_error_is_one_sentence(page: Page, hub: Hub, l
         expect(page.get_by_role("button", name="Fetch it")).to_be_visible(timeout=TIMEOUT)
         hub.close()
         page.get_by_role("button", name="Fetch it").click()
-        expect(page.get_by_text("cannot be reached")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("cannot be reached")).to_be_visible()
         expect(page.get_by_text("Without a network: run")).to_be_visible()
         loss(page, "10.7940")
         page.get_by_role("button", name="Not now").click()

@@ -28,7 +28,7 @@ def test_every_switch_breaks_the_calculation_and_mends_it(page: Page, app: Serve
     for pitfall in PITFALLS:
         switch = page.get_by_role("radio", name=re.compile(rf"^[0-9]+ {re.escape(pitfall.title)}$"))
         switch.click()
-        expect(page.get_by_text(f"Mistake: {pitfall.title}")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(f"Mistake: {pitfall.title}")).to_be_visible()
         expect(wrong).to_be_visible()
         numbers = [place.get_by_test_id("stMetricValue").inner_text() for place in (wrong, right)]
         assert numbers[0] != numbers[1]
@@ -43,7 +43,7 @@ def test_the_quiz_is_played_by_keyboard(page: Page, app: Server) -> None:
     page.get_by_role("radio", name="Pitfalls").click()
     page.get_by_text("Quiz", exact=True).click()
     answers = page.locator(".st-key-answers button")
-    expect(answers).to_have_count(4, timeout=60_000)
+    expect(answers).to_have_count(4)
     answers.first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile("^(Right: |No, not )"))).to_be_visible()

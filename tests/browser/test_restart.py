@@ -27,11 +27,11 @@ def test_what_stands_in_the_boxes_survives_a_restart(window: BrowserContext, tmp
         unfold(rows, "editor")
         still(rows)
     with driver.server(tmp_path / "two.log", port=port):
-        expect(rows.get_by_test_id("stConnectionStatus")).not_to_be_attached(timeout=60_000)
+        expect(rows.get_by_test_id("stConnectionStatus")).not_to_be_attached()
         target = rows.locator(".st-key-target-0 input")
         target.fill("ea!")
         target.press("Enter")
-        expect(rows).to_have_url(re.compile("target=ea%21"), timeout=60_000)
+        expect(rows).to_have_url(re.compile("target=ea%21"))
         expect(target).to_have_value("ea!")
         text.get_by_role("radio", name="Rank").click()
         still(text)

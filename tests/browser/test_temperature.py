@@ -6,13 +6,12 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.helpers.driver import IDLE, ROOT, TIMEOUT, Server, open_page, still, unfold
+from tests.helpers.driver import IDLE, ROOT, Server, open_page, still, unfold
 
 pytestmark = pytest.mark.browser
 
 BOOK = "?input=Every%20effort%20moves%20you&temperature=1"
 TOY = "?model=bigram&input=The%20clock%20on%20the%20wall"
-LONG = 60_000
 SAMPLE = (ROOT / "gptloss" / "data" / "sample.txt").read_text("utf-8")
 
 
@@ -20,9 +19,9 @@ def temperature(page: Page, app: Server, query: str = BOOK) -> None:
     open_page(page, f"{app.url}/temperature{query}")
 
 
-def subtitle(page: Page, text: str, timeout: int = TIMEOUT) -> None:
+def subtitle(page: Page, text: str) -> None:
     """Some chart says this below its title."""
-    expect(page.locator(".gtitle-subtitle").filter(has_text=text).first).to_be_attached(timeout=timeout)
+    expect(page.locator(".gtitle-subtitle").filter(has_text=text).first).to_be_attached()
 
 
 def copied(page: Page, n: int) -> str:
@@ -43,7 +42,6 @@ def wait_until_made(page: Page, least: int) -> None:
           return said && Number(said[1]) >= least;
         }""",
         arg=least,
-        timeout=LONG,
     )
 
 
@@ -227,5 +225,5 @@ def test_a_long_text_has_its_curve_while_the_controls_work(page: Page, app: Serv
     temperature(page, app, f"?model=bigram&input={text}")
     page.get_by_role("button", name="Temperature 2").click()
     subtitle(page, "all 256 tokens, temperature 2")
-    subtitle(page, "best temperature", LONG)
-    subtitle(page, "now, 2:", LONG)
+    subtitle(page, "best temperature")
+    subtitle(page, "now, 2:")

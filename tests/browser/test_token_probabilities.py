@@ -147,7 +147,7 @@ def test_a_click_among_a_thousand_tokens_is_answered(page: Page, app: Server) ->
     unfold(page, "text")
     page.get_by_label("Text (one row per line)").fill(text_of(words))
     page.keyboard.press("Control+Enter")
-    expect(page.locator(".strip .token")).to_have_count(len(gpt2_tokenizer().encode(text_of(words))), timeout=60_000)
+    expect(page.locator(".strip .token")).to_have_count(len(gpt2_tokenizer().encode(text_of(words))))
     chart(page, "p11 after")
     for k in (3, 380, 905):
         page.locator(".strip").evaluate(CLICK, k)  # ends when the charts have followed

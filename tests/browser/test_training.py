@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from gptloss.models.catalogue import runs
-from tests.helpers.driver import IDLE, Server, open_page, still
+from tests.helpers.driver import IDLE, TIMEOUT, Server, open_page, still
 
 pytestmark = pytest.mark.browser
-A_RUN = 90_000
+A_RUN = 4 * TIMEOUT
 
 
 @pytest.fixture
