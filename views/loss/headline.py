@@ -1,12 +1,12 @@
 """The loss and the perplexity, large, what they mean, and where the loss stands on a ruler."""
 
-import math
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import streamlit as st
 
+from gptloss.lessons.ruler import choices_text
 from gptloss.measures import uniform_loss
 from gptloss.models import DEFAULT_MODEL, find
 from gptloss.numbers import LOGARITHMS, Units, in_units, perplexity_text
@@ -43,7 +43,7 @@ def headline(batch: ScoredBatch | None, other: OtherModel | None, settings: Sett
     if batch:
         with meaning.container(key="meaning"):
             st.text(
-                f"As unsure as among {_choices(batch.loss)} equally likely tokens; the vocabulary has {v:,}."
+                f"As unsure as among {choices_text(batch.loss)} equally likely tokens; the vocabulary has {v:,}."
                 f" {verdict(batch.loss, v, settings)}"
             )
         st.html(f"<style>{STYLE}</style>{ruler(batch.loss, v, other, units)}")
@@ -59,13 +59,6 @@ def verdict(loss: float, v: int, settings: Settings) -> str:
     if loss > guess:
         return f"{amount} above a blind guess: it bet on the wrong tokens."
     return f"{amount} below a blind guess: it knows something of this text."
-
-
-def _choices(loss: float) -> str:
-    """The perplexity as a number of tokens."""
-    if loss < math.log(100):
-        return f"{math.exp(loss):.2f}"
-    return f"{int(math.exp(loss)):,}" if loss < math.log(1e6) else perplexity_text(loss)
 
 
 def ruler(loss: float, v: int, other: OtherModel | None, units: Units) -> str:
