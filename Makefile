@@ -27,9 +27,9 @@ format: .venv/dev
 screenshots: .venv/dev chromium pretrained
 	.venv/bin/python tests/screenshots.py
 
-# How many visitors a hosted app holds, about five minutes; and whether it still does after 5,000 updates, about eight.
+# How many visitors a hosted app holds, about nine minutes; and whether it still does after 5,000 updates, about eight.
 load: .venv/dev pretrained
-	.venv/bin/python benchmarks/load.py --visitors 1 20 100 200 --together 300 --idle 500
+	.venv/bin/python benchmarks/load.py --visitors 1 20 100 200 --together 300 --idle 500 --back 200
 
 soak: .venv/dev pretrained
 	.venv/bin/python benchmarks/load.py --visitors 1 --seconds 5 --soak 5000

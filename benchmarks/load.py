@@ -1,12 +1,14 @@
 """How the server holds up under a lecture: many visitors, each with a text of their own, over raw websockets.
 
     .venv/bin/python benchmarks/load.py [--visitors 1 20 100] [--seconds 40] [--every 10] [--together 300]
-                                        [--pages] [--idle 500] [--soak 5000] [--profile hosted]
+                                        [--pages] [--idle 500] [--back 200] [--soak 5000] [--profile hosted]
 
 Each visitor opens a page and then types another text every `--every` seconds; an update is timed from the message to
 the end of the script. `--together N` lets N visitors open one link within two seconds, `--pages` takes every page
-that reads a text in turn, `--idle N` opens N visits that do nothing. `--soak N` is N updates over 200 visits, each of
-which leaves after its share; it fails if memory grows by more than 50 MB after the first tenth, or an update fails.
+that reads a text in turn, `--idle N` opens N visits that do nothing. `--back N` lets N visitors type a text, lose
+the network for three minutes, longer than the server remembers a visit, and come back within two seconds; it fails if
+one of them does not find its text. `--soak N` is N updates over 200 visits, each of which leaves after its share; it
+fails if memory grows by more than 50 MB after the first tenth, or an update fails.
 Prints p50, p95, the slowest, errors, and how busy the server (with its worker) and this client were. Writes
 benchmarks/results/load.json.
 """
@@ -63,6 +65,8 @@ PAGES = {
     "gradient_step": "-own-text",
 }
 SOAK_VISITS, MEGABYTES = 200, 50
+# Seconds without a network; Streamlit keeps a visit without a connection for 120.
+AWAY = 180.0
 PATIENCE = 120.0
 PROTOCOLS: Any = ["streamlit"]
 
@@ -73,6 +77,7 @@ class Visitor:
 
     socket: Any
     page: str = ""
+    link: str = LINK
     boxes: dict[str, str] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -80,7 +85,7 @@ class Visitor:
     async def run(self, text: str | None = None) -> float:
         """Ask for the page, with another text in the box if one is given; seconds until it is there."""
         message = BackMsg()
-        message.rerun_script.query_string = LINK
+        message.rerun_script.query_string = self.link
         message.rerun_script.page_name = self.page
         for id, value in self.boxes.items():
             state = message.rerun_script.widget_states.widgets.add()
@@ -92,6 +97,8 @@ class Visitor:
             kind = answer.WhichOneof("type")
             if kind == "delta":
                 self._look(answer.delta.new_element)
+            if kind == "page_info_changed":
+                self.link = answer.page_info_changed.query_string
             if kind == "script_finished" and answer.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                 return time.perf_counter() - start
 
@@ -210,6 +217,27 @@ async def sit(url: str, visitors: int, used: Used) -> dict[str, Any]:
     return row
 
 
+async def back(url: str, visitors: int) -> dict[str, Any]:
+    """Visitors who lose the network after they have typed, and come back to a server that has forgotten them."""
+    chance, times = random.Random(7), list[float]()
+
+    async def one() -> bool:
+        text = "".join(f" {word}" for word in chance.choices(WORDS, k=3))
+        async with websockets.connect(url, subprotocols=PROTOCOLS, max_size=None, open_timeout=PATIENCE) as socket:
+            visitor = Visitor(socket)
+            await visitor.run()
+            await visitor.run(text)
+        await asyncio.sleep(AWAY + chance.uniform(0, 2))
+        async with websockets.connect(url, subprotocols=PROTOCOLS, max_size=None, open_timeout=PATIENCE) as socket:
+            visitor.socket, visitor.boxes = socket, {}  # all that is left is the link
+            times.append(await visitor.run())
+            shown = [value for id, value in visitor.boxes.items() if id.endswith(PAGES[""])]
+            return shown == [text] and not visitor.errors
+
+    found = await asyncio.gather(*(one() for _ in range(visitors)))
+    return {"came back": visitors, "found their text": sum(found), "slowest": max(times)}
+
+
 async def soak(url: str, updates: int, used: Used) -> dict[str, Any]:
     """So many updates over many visits, ten at a time; each visit leaves when it has had its share."""
     chance, done, errors, early = random.Random(1), 0, 0, 0.0
@@ -245,6 +273,7 @@ def main() -> int:
     parser.add_argument("--together", type=int, default=0)
     parser.add_argument("--pages", action="store_true")
     parser.add_argument("--idle", type=int, default=0)
+    parser.add_argument("--back", type=int, default=0)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--profile", default="hosted", choices=("hosted", "local"))
     options = parser.parse_args()
@@ -267,9 +296,12 @@ def main() -> int:
             add(measured(app.url, options.together, 0, 0))
         if options.idle:
             add(asyncio.run(sit(stream(app.url), options.idle, used_by(app.url))))
+        if options.back:
+            row = add(asyncio.run(back(stream(app.url), options.back)))
+            failed = row["found their text"] < row["came back"]
         if options.soak:
             row = add(asyncio.run(soak(stream(app.url), options.soak, used_by(app.url))))
-            failed = bool(row["errors"]) or row["memory, MB"] - row["memory after a tenth, MB"] > MEGABYTES
+            failed |= bool(row["errors"]) or row["memory, MB"] - row["memory after a tenth, MB"] > MEGABYTES
         print("complaints:", app.complaints[:3])
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
