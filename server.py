@@ -23,6 +23,7 @@ from gptloss.serving.web.bundles import CompressedBundles, files_of
 from gptloss.serving.web.closed import ClosedDoors
 from gptloss.serving.web.headers import SecurityHeaders, security_headers
 from gptloss.serving.web.uploads import UploadLimit
+from views.frame import theme
 
 STATIC = Path(st.__file__).parent / "static"
 MEGABYTE = 1_000_000
@@ -38,6 +39,7 @@ def _profile() -> Profile:
 
 
 _allowed = _profile()
+theme.keep()
 
 
 def _make_the_model() -> None:

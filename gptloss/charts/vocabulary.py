@@ -80,8 +80,9 @@ def index_sentence(batch: ScoredBatch, at: tuple[int, int]) -> str:
 
 def _highest_of_each_place(logs: np.ndarray) -> list[int]:
     """The id of the likeliest token in each of at most `LINES` stretches of the vocabulary."""
-    stretches = np.array_split(np.arange(len(logs)), min(LINES, len(logs)))
-    return [int(part[logs[part].argmax()]) for part in stretches]
+    width = -(-len(logs) // LINES)
+    stretches = np.pad(logs, (0, -len(logs) % width), constant_values=-np.inf).reshape(-1, width)
+    return (stretches.argmax(axis=1) + width * np.arange(len(stretches))).tolist()
 
 
 def seven_words_chart() -> Chart:

@@ -136,7 +136,7 @@ class ScoredBatch:
         """p_ij, the probability the model gave each target."""
         return self.log_probas.exp()
 
-    @property
+    @cached_property  # a page asks a dozen times
     def avg_log_proba(self) -> float:
         """The mean of the logs over all n targets: weighted by tokens, not by rows."""
         return self.log_probas.double().mean().item()

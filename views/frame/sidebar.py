@@ -1,8 +1,10 @@
 """The sidebar: the menu, the model, the units."""
 
+from functools import cache
 from itertools import groupby
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from views.frame import model_picker
 from views.shared.choose_one import choose_one
@@ -19,9 +21,15 @@ def sidebar() -> None:
         for group, members in groupby(PAGES, key=lambda page: page.group):
             st.caption(group)
             for page in members:
-                st.page_link(page.file, label=page.title, query_params=queries[page.file])
+                st.page_link(_known(page.file), label=page.title, query_params=queries[page.file])
     model_picker.picker()
     _units()
+
+
+@cache
+def _known(file: str) -> StreamlitPage:
+    """A page as Streamlit knows it: by its path it is looked for on the disk, at every link and in every run."""
+    return st.Page(file, default=file == "app.py")
 
 
 def _units() -> None:

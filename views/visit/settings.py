@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -76,6 +76,7 @@ OF_TEXT = tuple(field.name for field in fields_of(Settings) if field.metadata.ge
 FIRST = Settings()
 
 
+@cache  # the menu asks for every page in every run
 def first_on(page: pages.Page, trained: str | None) -> Settings:
     """What a page shows to a visitor who has chosen nothing; `trained` is the pretrained model, if it is here."""
     first = replace(FIRST, source="book" if page == pages.TEMPERATURE else "text", chosen=False)
