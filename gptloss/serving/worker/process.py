@@ -35,8 +35,8 @@ from gptloss.serving.worker.model import SHORT
 # Short requests that run together have so many tokens at most.
 TOGETHER = 128
 FULL = "{} needs more memory than this server gives it; choose a smaller model or a shorter text."
-# When CROWD visitors wait, a short request waits until COMPANY requests are there, or for PAUSE seconds: eight take
-# hardly longer together than one alone, and the page needs the processor, too.
+# When CROWD visitors wait, the reading of a short text waits until COMPANY requests are there, or for PAUSE seconds:
+# eight take hardly longer together than one alone, and the page needs the processor, too.
 CROWD, COMPANY, PAUSE = 8, 8, 0.15
 # Readers that are kept; one holds up to 46 MB under SmolLM2.
 MOST_READERS = 16
@@ -66,6 +66,11 @@ class Request:
         return self.what in ("hidden", "head", "measure") and self.size <= SHORT
 
     @property
+    def patient(self) -> bool:
+        """Whether it may wait for others: what writes a text asks for one token after another, and does not."""
+        return self.shared and self.what != "head" and self.crowd >= CROWD
+
+    @property
     def long(self) -> bool:
         """Whether it takes long enough to be kept apart."""
         return self.size > SHORT
@@ -93,10 +98,13 @@ class Bench(Thread):
             with self._more:
                 while not self._waiting:
                     self._more.wait()
-                if self._waiting[0].shared and self._waiting[0].crowd >= CROWD:
-                    self._more.wait_for(lambda: len(self._waiting) >= COMPANY, PAUSE)
+                self._more.wait_for(self._in_company, PAUSE)
                 requests = self._next()
             self._do(requests)
+
+    def _in_company(self) -> bool:
+        """Whether there is nothing to wait for: enough are there, or one of them is in a hurry."""
+        return len(self._waiting) >= COMPANY or not all(request.patient for request in self._waiting)
 
     def _do(self, requests: Sequence[Request]) -> None:
         """Answer them; if they fail together each is done alone, so that nobody reads of another's mistake."""

@@ -251,6 +251,20 @@ def test_in_a_crowd_a_request_waits_for_company(monkeypatch: pytest.MonkeyPatch)
     assert passes == [1, 3]
 
 
+def test_what_writes_a_text_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for one token after another, and each pause would be added to the others. Nor may others hold it up."""
+    monkeypatch.setattr(process, "_done", lambda requests: [None for _ in requests])
+    monkeypatch.setattr(process, "PAUSE", 3600.0)
+    told: Queue[int] = Queue()
+    bench = process.Bench(lambda number, value, error: told.put(number))
+    info, args = find("bigram").info, (np.array([[65]]),)
+    bench.add(process.Request(1, "head", info, args, process.CROWD))
+    assert told.get(timeout=60) == 1
+    bench.add(process.Request(2, "hidden", info, args, process.CROWD))
+    bench.add(process.Request(3, "read", info, args, process.CROWD))
+    assert {told.get(timeout=60) for _ in range(2)} == {2, 3}
+
+
 def test_a_program_error_is_a_sentence_and_the_bench_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     told: dict[int, Any] = {}
     with Path(os.devnull).open("wb") as nowhere:
