@@ -159,7 +159,7 @@ def _points(batch: ScoredBatch, bs: Sequence[float], exact: bool = False) -> Wor
 
 
 def _chunk_sums(batch: ScoredBatch, start: int, bs: Sequence[float], exact: bool) -> Float[Tensor, "b 3"]:
-    logits = batch.model.head(batch.hidden[start : start + CHUNK])
+    logits = batch.logits_of(range(start, start + CHUNK))
     ids = torch.tensor([token.id for token in batch.targets[start : start + CHUNK]])
     blocks = [slice(row, row + BLOCK) for row in range(0, len(ids), BLOCK)]
     return torch.stack([_sums(logits[block], ids[block], bs, exact) for block in blocks]).sum(0)
