@@ -227,3 +227,14 @@ def test_a_long_text_has_its_curve_while_the_controls_work(page: Page, app: Serv
     subtitle(page, "all 256 tokens, temperature 2")
     subtitle(page, "best temperature")
     subtitle(page, "now, 2:")
+
+
+def test_the_controls_fit_into_their_frame(page: Page, app: Server) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    open_page(page, f"{app.url}/temperature")
+    still(page)
+    frame, plus = page.locator(".st-key-sampler"), page.get_by_test_id("stNumberInputStepUp").last
+    inside, button = frame.bounding_box(), plus.bounding_box()
+    assert inside
+    assert button
+    assert button["x"] + button["width"] < inside["x"] + inside["width"] - 8

@@ -68,7 +68,7 @@ def sampling_charts() -> None:
     sampler = sampler_of(settings)
     said = choice_of(subject, sampler).said
     above = st.container()
-    beside, bars = st.columns([4, 9], gap="medium")
+    beside, bars = st.columns([1, 2], gap="medium")
     with bars.container(border=True, height="stretch"):
         _bars(subject, sampler, said)
     left, right = st.columns(2, gap="medium")
