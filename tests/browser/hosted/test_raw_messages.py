@@ -45,13 +45,14 @@ class Visit:
 
     def __init__(self, socket: Any, page: str) -> None:
         self.socket, self.page = socket, page
+        self.query = "model=bigram&input=tea+time"
         self.widgets: dict[str, str] = {}
         self.errors: list[str] = []
 
     async def run(self, values: dict[str, Any]) -> None:
         """Ask for a run with these values, and read until it has ended."""
         message = BackMsg()
-        message.rerun_script.query_string = "model=bigram&input=tea+time"
+        message.rerun_script.query_string = self.query
         message.rerun_script.page_name = self.page
         for id, value in values.items():
             state = message.rerun_script.widget_states.widgets.add()
@@ -62,6 +63,8 @@ class Visit:
             answer = ForwardMsg.FromString(await asyncio.wait_for(self.socket.recv(), PATIENCE))
             if answer.WhichOneof("type") == "delta":
                 self._look(answer.delta)
+            if answer.WhichOneof("type") == "page_info_changed":
+                self.query = answer.page_info_changed.query_string
             if answer.WhichOneof("type") == "script_finished":
                 return
 
@@ -178,3 +181,27 @@ def test_a_message_of_sixty_megabytes_is_refused(app: Server) -> None:
         return False
 
     assert run_apart(send())
+
+
+def test_a_box_that_has_gone_changes_nothing(app: Server) -> None:
+    """The book's words were chosen; a click soon after still carries the text of the box that they took away."""
+
+    async def send() -> list[str]:
+        async with websockets.connect(
+            app.url.replace("http", "ws") + "/_stcore/stream", subprotocols=PROTOCOLS, max_size=None
+        ) as socket:
+            visit = Visit(socket, "temperature")
+            await visit.run({})
+            ids = {id.split("-", 2)[2]: id for id in visit.widgets}
+            await visit.run({ids["source"]: ["The book’s nine words"], ids["own-text"]: "tea time"})
+            asked = [visit.query]
+            for text in ("tea time", "tea for two"):
+                await visit.run({ids["source"]: ["The book’s nine words"], ids["own-text"]: text})
+                asked.append(visit.query)
+            return asked
+
+    first, same, other = run_apart(send())
+    assert "from=book" in first
+    assert same == first
+    assert "from=book" not in other  # what was typed is not lost
+    assert "tea+for+two" in other
