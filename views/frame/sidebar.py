@@ -28,7 +28,7 @@ def sidebar() -> None:
 
 @cache
 def _known(file: str) -> StreamlitPage:
-    """A page as Streamlit knows it: by its path it is looked for on the disk, at every link and in every run."""
+    """The page as an object of Streamlit. If a link has a path instead, Streamlit looks for the file in every run."""
     return st.Page(file, default=file == "app.py")
 
 

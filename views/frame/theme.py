@@ -20,7 +20,7 @@ def keep() -> None:
 
 
 def worked_out_once(populate: Populate) -> Populate:
-    """The same as `populate`, which writes a section of the theme into a message; a second time it is a copy."""
+    """A function that writes a section of the theme into a message as `populate` does, but asks it only once."""
     made: dict[str, Any] = {}
 
     def copied(message: Any, section: str = "theme") -> None:

@@ -44,12 +44,12 @@ def take(rows: tuple[str, ...], at: tuple[int, int] = (1, 1)) -> None:
 def _read_own() -> None:
     """Take what was typed: rows stay rows, a single text stays one.
 
-    A click soon after the box has gone, because the book's words were chosen, still carries its text: nothing is new.
+    The book's words take the box away, and a click soon after still carries its text: then nothing is new.
     """
     settings, typed = session.settings(), st.session_state["own-text"]
     rows = rows_typed(settings, typed)
     if rows == row_texts(settings):
-        return
+        return session.change()
     take(rows, settings.at)
     if lines_are_rows(row_texts(settings)) and rows == (typed,) and "\n" in typed:
         lines = sum(map(bool, typed.split("\n")))

@@ -67,7 +67,7 @@ class Request:
 
     @property
     def patient(self) -> bool:
-        """Whether it may wait for others: what writes a text asks for one token after another, and does not."""
+        """Whether it may wait for others. A text is written token by token, and a wait at each would add up."""
         return self.shared and self.what != "head" and self.crowd >= CROWD
 
     @property
